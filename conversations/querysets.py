@@ -9,14 +9,21 @@ from django.db import models
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Now
 
+from .wire.json_door import showable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-    from .models import ApiKey, ChatRequest, Project
+    from .models import ApiKey, ChatRequest, Project  # noqa: F401 (named in strings)
 
 _ONE_DAY = Value(dt.timedelta(days=1), output_field=DurationField())
+
+
+def _keepable(ids: Iterable[str]) -> list[str]:
+    """The IDs that a text column can hold: no other can be that of a record, and PostgreSQL would refuse it."""
+    return [an_id for an_id in ids if showable(an_id) == an_id]
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -57,20 +64,47 @@ class ChatRequestQuerySet(models.QuerySet["ChatRequest"]):
         """Asked for with ``deferred: true``."""
         return self.filter(mode="deferred")
 
-    def by_request_id(self, request_id: str) -> Self:
-        """The one request with this ID."""
-        return self.filter(request_id=request_id)
+    def by_request_id(self, *request_ids: str) -> Self:
+        """The requests with these IDs; one at most for each."""
+        return self.filter(request_id__in=_keepable(request_ids))
 
-    def by_response_id(self, response_id: str) -> Self:
-        """The requests that were answered with this ID: one, unless the upstream repeats itself."""
-        return self.filter(completion__response_id=response_id)
+    def by_response_id(self, *response_ids: str) -> Self:
+        """The requests that were answered with these IDs: one for each, unless the upstream repeats itself."""
+        # The index on response IDs begins with the project.
+        return self.filter(completion__response_id__in=_keepable(response_ids), completion__project=F("project"))
 
-    def by_any_id(self, any_id: str) -> Self:
-        """The requests with this request ID, response ID or tool call ID."""
+    def by_tool_call_id(self, *tool_call_ids: str) -> Self:
+        """The requests whose answers hold one of these tool call IDs."""
+        return self.filter(completion__tool_call_ids__overlap=_keepable(tool_call_ids))
+
+    def with_metadata(self, pairs: Mapping[str, str]) -> Self:
+        """Having every one of these pairs, exactly."""
+        return self.filter(metadata__contains=dict(pairs)) if pairs else self
+
+    def in_stored_order(self, order: str) -> Self:
+        """By creation, then by arrival: ``asc`` or ``desc``."""
+        return (
+            self.order_by("completion__created", "pk")
+            if order == "asc"
+            else self.order_by("-completion__created", "-pk")
+        )
+
+    def stored_after(self, created: int, pk: int, order: str) -> Self:
+        """What follows this position in the stored order."""
+        if order == "asc":
+            return self.filter(
+                Q(completion__created__gt=created) | Q(completion__created=created, pk__gt=pk),
+                completion__created__gte=created,
+            )
         return self.filter(
-            Q(request_id=any_id)
-            | Q(completion__response_id=any_id)
-            | Q(completion__tool_call_ids__contains=[any_id])
+            Q(completion__created__lt=created) | Q(completion__created=created, pk__lt=pk),
+            completion__created__lte=created,
+        )
+
+    def received_before(self, received_at: dt.datetime, pk: int) -> Self:
+        """What follows this position, the newest first."""
+        return self.filter(
+            Q(received_at__lt=received_at) | Q(received_at=received_at, pk__lt=pk), received_at__lte=received_at
         )
 
     def newest_first(self) -> Self:
