@@ -119,7 +119,7 @@ def _tool_call(call: Json, arguments: str) -> Json:
 
 
 def _choice_chunks(index: int, request: Json, directive: Json) -> list[Json]:
-    choices = [
+    choices: list[Json] = [
         {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None}
         for delta, logprobs in _deltas(request, directive)
     ]
