@@ -105,6 +105,18 @@ def get_request(request_id: str, projects: Iterable[Project]) -> ChatRequest:
     return request
 
 
+def find_completions(response_id: str, projects: Iterable[Project]) -> list[ChatRequest]:
+    """The readable requests that were answered with this ID, the newest first, as ``get_request`` gives them.
+
+    Raises ``NotFoundError`` when there is none, the same for unknown, deleted, expired and foreign ones.
+    """
+    requests = ChatRequest.objects.in_projects(projects).readable().by_response_id(response_id)
+    found = list(requests.select_related("completion", "project", "api_key").newest_first()[:MAX_MATCHES])
+    if not found:
+        raise NotFoundError(f"No completion found with ID '{response_id}'.")
+    return found
+
+
 def read_body(request: ChatRequest) -> Body | None:
     """The exact bytes of the request and its answer, or None where the content was not kept or is deleted."""
     return Body.objects.filter(pk=request.pk, request__deleted_at__isnull=True).first()

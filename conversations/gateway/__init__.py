@@ -1,0 +1,1 @@
+"""The gateway: the two POST routes that call the upstream. Asynchronous, without the ORM."""

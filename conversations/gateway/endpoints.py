@@ -1,0 +1,120 @@
+"""``POST …/chat/completions`` on both surfaces: plain, streamed and deferred."""
+
+import logging
+from dataclasses import dataclass
+
+from django.conf import settings
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import DaehwaError, InternalError, StorageUnavailableError, UpstreamNotConfiguredError
+from ..ids import new_request_id
+from ..services.answering import ask_upstream
+from ..services.authenticating import authenticate
+from ..services.recording import Caller, Mode, Record
+from ..services.relaying import Relay
+from ..wire.calls import ChatCall
+from ..wire.json_door import check_media_type, encode
+from .bodies import read_body
+from .resources import Resources
+from .streaming import StreamResponse
+from .surfaces import Surface
+
+logger = logging.getLogger(__name__)
+
+LEASE_MARGIN = 60.0
+"""Seconds past the total deadline after which a call whose gateway is gone is given up."""
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One accepted call: what was asked (``body`` is the bytes as received), by whom, under which ID."""
+
+    call: ChatCall
+    body: bytes
+    caller: Caller
+    request_id: str
+
+
+class ChatCompletionsEndpoint:
+    """Authenticates, validates, records, calls the upstream, records again, answers."""
+
+    def __init__(self, surface: Surface) -> None:
+        self.surface = surface
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong is answered in the surface's dialect."""
+        request = Request(scope, receive)
+        request_id = new_request_id()
+        try:
+            response = await self._respond(request, request_id)
+        except ClientDisconnect:
+            return
+        except DaehwaError as error:
+            response = self._refuse(error, request_id)
+        except Exception as error:  # noqa: BLE001  whatever it is, the client gets its envelope
+            # Its text may quote a prompt, so only its kind reaches the log.
+            logger.error("%s failed: %s", request_id, type(error).__name__)  # noqa: TRY400
+            response = self._refuse(InternalError(), request_id)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request, request_id: str) -> ASGIApp:
+        resources: Resources = request.app.state.resources
+        caller = await authenticate(resources.pool, self.surface.read_key(request))
+        self.surface.check_address(request)
+        check_media_type(request.headers.get("content-type"))
+        body = await read_body(request, settings.MAX_REQUEST_BYTES)
+        call = self.surface.read_call(request, body)
+        if not settings.UPSTREAM_BASE_URL:
+            raise UpstreamNotConfiguredError
+        incoming = Incoming(call, body, caller, request_id)
+        if call.deferred:
+            await self._receive(resources, incoming, "deferred")
+            return json_response(encode({"request_id": request_id}), request_id)
+        if call.stream:
+            return await self._stream(resources, incoming)
+        return await self._complete(resources, incoming)
+
+    async def _complete(self, resources: Resources, incoming: Incoming) -> Response:
+        record = await self._receive(resources, incoming, "plain")
+        try:
+            answer = await ask_upstream(resources.client, incoming.call, idempotency_key=incoming.request_id)
+        except DaehwaError as error:
+            await resources.recorder.fail(record, error)
+            raise
+        try:
+            await resources.recorder.complete(record, answer.members, answer.body)
+        except StorageUnavailableError as error:
+            error.retryable = False  # the upstream has run
+            raise
+        return json_response(self.surface.completion_body(answer), incoming.request_id)
+
+    async def _stream(self, resources: Resources, incoming: Incoming) -> ASGIApp:
+        record = await self._receive(resources, incoming, "stream")
+        relay = Relay(resources.client, resources.recorder, record, incoming.call)
+        await relay.open(resources.relays)
+        return StreamResponse(relay, heartbeat=self.surface.heartbeat, request_id=incoming.request_id)
+
+    async def _receive(self, resources: Resources, incoming: Incoming, mode: Mode) -> Record:
+        return await resources.recorder.receive(
+            incoming.call,
+            incoming.caller,
+            body=incoming.body,
+            request_id=incoming.request_id,
+            surface=self.surface.name,
+            mode=mode,
+            lease=settings.UPSTREAM_TOTAL_TIMEOUT + LEASE_MARGIN,
+        )
+
+    def _refuse(self, error: DaehwaError, request_id: str) -> Response:
+        headers = self.surface.error_headers(error)
+        return json_response(self.surface.error_body(error), request_id, status=error.status, headers=headers)
+
+
+def json_response(
+    body: bytes, request_id: str, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """JSON bytes as they are, with the request's ID; never cached."""
+    named = {"x-request-id": request_id, "cache-control": "no-store", **(headers or {})}
+    return Response(body, status, named, media_type="application/json")

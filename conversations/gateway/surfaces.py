@@ -1,0 +1,121 @@
+"""The two doors and what differs between them: credentials, validation, error dialect, heartbeat."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.conf import settings
+from starlette.requests import Request
+
+from ..errors import DaehwaError, InvalidKeyError
+from ..services.answering import CheckedAnswer
+from ..services.recording import Surface as SurfaceName
+from ..services.relaying import Relay
+from ..wire import azure, openai
+from ..wire.calls import ChatCall
+from ..wire.sse import PING
+
+
+class Surface(Protocol):
+    """What an endpoint asks of its surface."""
+
+    name: SurfaceName
+
+    def read_key(self, request: Request) -> str:
+        """The API key that the client sent. Raises ``InvalidKeyError`` when there is none."""
+
+    def check_address(self, request: Request) -> None:
+        """Refuse a query string that the surface cannot serve."""
+
+    def read_call(self, request: Request, body: bytes) -> ChatCall:
+        """The validated call."""
+
+    def error_body(self, error: DaehwaError) -> bytes:
+        """The error in the surface's envelope."""
+
+    def error_headers(self, error: DaehwaError) -> dict[str, str]:
+        """The headers that belong to the error."""
+
+    def completion_body(self, answer: CheckedAnswer) -> bytes:
+        """The completion as this surface's clients need it."""
+
+    def heartbeat(self, relay: Relay) -> bytes:
+        """What keeps a quiet stream open."""
+
+
+def read_bearer(request: Request) -> str:
+    """The key of an ``Authorization: Bearer`` header. Raises ``InvalidKeyError`` when there is none."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise InvalidKeyError
+    return key.strip()
+
+
+@dataclass(frozen=True)
+class OpenAISurface:
+    """``/v1``: OpenAI's API with xAI's ``deferred``."""
+
+    name: SurfaceName = "openai"
+
+    def read_key(self, request: Request) -> str:
+        """The bearer token."""
+        return read_bearer(request)
+
+    def check_address(self, request: Request) -> None:
+        """Any query string will do."""
+
+    def read_call(self, request: Request, body: bytes) -> ChatCall:
+        """The call by OpenAI's and xAI's rules."""
+        return openai.read_call(body)
+
+    def error_body(self, error: DaehwaError) -> bytes:
+        """OpenAI's envelope."""
+        return openai.error_body(error)
+
+    def error_headers(self, error: DaehwaError) -> dict[str, str]:
+        """Whether and when to try again."""
+        return openai.error_headers(error)
+
+    def completion_body(self, answer: CheckedAnswer) -> bytes:
+        """As it is."""
+        return answer.body
+
+    def heartbeat(self, relay: Relay) -> bytes:
+        """A comment."""
+        return PING
+
+
+@dataclass(frozen=True)
+class AzureSurface:
+    """``/models``: Azure AI Model Inference."""
+
+    name: SurfaceName = "azure"
+
+    def read_key(self, request: Request) -> str:
+        """The ``api-key`` header, else the bearer token."""
+        return request.headers.get("api-key") or read_bearer(request)
+
+    def check_address(self, request: Request) -> None:
+        """``api-version`` is required."""
+        azure.check_api_version(request.query_params.get("api-version"))
+
+    def read_call(self, request: Request, body: bytes) -> ChatCall:
+        """The call by Azure's rules."""
+        return azure.read_call(
+            body, request.headers.get("extra-parameters"), modalities=settings.UPSTREAM_MODALITIES
+        )
+
+    def error_body(self, error: DaehwaError) -> bytes:
+        """Azure's envelope."""
+        return azure.error_body(error)
+
+    def error_headers(self, error: DaehwaError) -> dict[str, str]:
+        """``x-ms-error-code``, and whether and when to try again."""
+        return azure.error_headers(error)
+
+    def completion_body(self, answer: CheckedAnswer) -> bytes:
+        """With ``usage``, which Azure's clients cannot do without."""
+        return azure.with_usage(answer.body, answer.members)
+
+    def heartbeat(self, relay: Relay) -> bytes:
+        """A chunk without choices: azure-ai-inference fails on comments."""
+        return relay.heartbeat_chunk()
