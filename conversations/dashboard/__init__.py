@@ -1,0 +1,1 @@
+"""The pages: addresses, views and the rendering of what models and clients sent."""

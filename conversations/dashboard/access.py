@@ -1,0 +1,44 @@
+"""What every page with content has in common: whose records it may show, and that nobody keeps a copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRedirect
+
+from ..models import Project
+
+if TYPE_CHECKING:
+    from ..querysets import ProjectQuerySet
+
+type View = Callable[..., HttpResponse]
+
+
+def private_page(view: View) -> View:
+    """Reading only; the answer is for one reader, differs between page and fragment, and is stored nowhere."""
+    varied = vary_on_headers("HX-Request", "HX-History-Restore-Request", "HX-Target")(view)
+    return require_safe(cache_control(private=True, no_store=True)(varied))
+
+
+def projects_of(request: HttpRequest) -> ProjectQuerySet:
+    """The projects whose records the signed-in user may see."""
+    return Project.objects.visible_to(request.user)
+
+
+def wants_fragment(request: HttpRequest, target: str) -> bool:
+    """Whether htmx asks for the element with the ID ``target`` alone, rather than a browser for a whole page."""
+    htmx = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx) and not htmx.history_restore_request and htmx.target == target
+
+
+def go_to(request: HttpRequest, address: str) -> HttpResponse:
+    """Lead the browser to another page; htmx would swap a plain redirect's target into the old one."""
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(address)
+    return redirect(address)

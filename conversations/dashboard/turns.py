@@ -1,0 +1,208 @@
+"""A conversation as turns in the order they were said: what was asked, then each choice that was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from ..wire.json_door import encode
+from .fields import MAX_CHOICES, finish_reason_in_words
+from .parts import MarkdownBudget, Part, content_parts, json_part, sound_part, text_part
+from .rendering import visible
+
+type Words = str | Promise
+
+SHOWN_AT_EACH_END = 100
+"""How many messages are shown from the start and from the end of a conversation that is longer than both."""
+
+_MAX_CALLS = 100
+_MAX_NAME_LENGTH = 200
+_MAX_SUMMARY_LENGTH = 80
+
+ROLES: Mapping[str, Words] = {
+    "system": _("System"),
+    "developer": _("Developer"),
+    "user": _("User"),
+    "assistant": _("Assistant"),
+    "tool": _("Tool"),
+    "function": _("Function"),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call: which tool, with what arguments, and its result where the conversation has it."""
+
+    call_id: str
+    name: str
+    arguments: Part
+    result: list[Part] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message. ``folded`` ones (instructions) show their ``summary`` until opened.
+
+    ``skipped`` is the number of messages left out before this one. ``choice`` is the position of an answer
+    among several, else None.
+    """
+
+    anchor: str
+    role: str
+    label: Words
+    parts: list[Part]
+    calls: list[Call] = field(default_factory=list)
+    name: str = ""
+    tool_call_id: str = ""
+    summary: str = ""
+    length: int = 0
+    choice: int | None = None
+    finish_reason: str = ""
+    finish_words: Words = ""
+    skipped: int = 0
+
+    @property
+    def folded(self) -> bool:
+        """Whether this is an instruction rather than a part of the talk."""
+        return self.role in {"system", "developer"}
+
+
+def turns_of(request: Mapping[str, Any], response: Mapping[str, Any] | None) -> list[Turn]:
+    """The turns of a request (its ``messages``) and of its answer (each of its ``choices``), of any shape."""
+    budget = MarkdownBudget()
+    messages = request.get("messages")
+    messages = messages if isinstance(messages, list) else []
+    # The answers are what people come for, so they are the first to be rendered.
+    answers = list(_answers(response or {}, budget))
+    return [*_questions(messages, budget), *answers]
+
+
+def _questions(messages: list[Any], budget: MarkdownBudget) -> Iterator[Turn]:
+    shown = list(enumerate(messages))
+    skipped = max(len(shown) - 2 * SHOWN_AT_EACH_END, 0)
+    if skipped:
+        shown[SHOWN_AT_EACH_END:-SHOWN_AT_EACH_END] = []
+    results = _paired(shown)
+    paired = set(results.values())
+    for count, (position, message) in enumerate(shown):
+        if position in paired:
+            continue
+        gap = skipped if count == SHOWN_AT_EACH_END else 0
+        found = {
+            index: list(content_parts(messages[result].get("content"), f"messages/{result}"))
+            for (asker, index), result in results.items()
+            if asker == position
+        }
+        yield _turn(message, f"messages/{position}", f"message-{position}", budget, found, skipped=gap)
+
+
+def _answers(response: Mapping[str, Any], budget: MarkdownBudget) -> Iterator[Turn]:
+    choices = response.get("choices")
+    choices = choices[:MAX_CHOICES] if isinstance(choices, list) else []
+    for position, choice in enumerate(choices):
+        members = choice if isinstance(choice, dict) else {}
+        message = members.get("message", choice)
+        if isinstance(message, dict) and not isinstance(message.get("role"), str):
+            message = {**message, "role": "assistant"}
+        reason = members.get("finish_reason")
+        yield _turn(
+            message,
+            f"choices/{position}",
+            f"choice-{position}",
+            budget,
+            {},
+            choice=position if len(choices) > 1 else None,
+            finish_reason=visible(reason)[:_MAX_NAME_LENGTH] if isinstance(reason, str) else "",
+            finish_words=finish_reason_in_words(reason),
+        )
+
+
+def _turn(
+    message: object,
+    place: str,
+    anchor: str,
+    budget: MarkdownBudget,
+    results: Mapping[int, list[Part]],
+    **more: Any,
+) -> Turn:
+    if not isinstance(message, dict):
+        return Turn(anchor, "", _("Not a message"), [json_part(message)], **more)
+    role = message.get("role")
+    role = visible(role)[:_MAX_NAME_LENGTH] if isinstance(role, str) else ""
+    parts = list(_message_parts(message, place, budget if role == "assistant" else None))
+    first = next((part.text for part in parts if part.kind == "text"), "")
+    return Turn(
+        anchor,
+        role if role in ROLES else "",
+        ROLES.get(role, role or _("No role")),
+        parts,
+        calls=list(_calls(message, results)),
+        name=_short(message.get("name")),
+        tool_call_id=_short(message.get("tool_call_id")),
+        summary=" ".join(first[: 2 * _MAX_SUMMARY_LENGTH].split())[:_MAX_SUMMARY_LENGTH],
+        length=len(first),
+        **more,
+    )
+
+
+def _message_parts(message: Mapping[str, Any], place: str, budget: MarkdownBudget | None) -> Iterator[Part]:
+    for key in ("reasoning_content", "reasoning"):
+        if isinstance(message.get(key), str) and message[key]:
+            yield text_part(message[key], "reasoning")
+            break
+    yield from content_parts(message.get("content"), place, budget)
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal:
+        yield text_part(refusal, "refusal")
+    elif refusal:
+        yield json_part(refusal)
+    audio = message.get("audio")
+    if isinstance(audio, dict):
+        yield sound_part(audio.get("data"), place, audio.get("transcript"))
+
+
+def _paired(messages: Iterable[tuple[int, Any]]) -> dict[tuple[int, int], int]:
+    """Which message is the result of which call: the first one after it that names its ID.
+
+    Keys are the position of the message that calls and the position of the call in it.
+    """
+    open_calls: dict[str, list[tuple[int, int]]] = {}
+    pairs: dict[tuple[int, int], int] = {}
+    for position, message in messages:
+        match message:
+            case {"role": "tool", "tool_call_id": str(call_id)} if open_calls.get(call_id):
+                pairs[open_calls[call_id].pop(0)] = position
+            case {"tool_calls": [*calls]}:
+                for index, call in enumerate(calls[:_MAX_CALLS]):
+                    if isinstance(call, dict) and isinstance(call.get("id"), str):
+                        open_calls.setdefault(call["id"], []).append((position, index))
+    return pairs
+
+
+def _calls(message: Mapping[str, Any], results: Mapping[int, list[Part]]) -> Iterator[Call]:
+    calls = message.get("tool_calls")
+    for index, call in enumerate(calls[:_MAX_CALLS] if isinstance(calls, list) else ()):
+        result = results.get(index, [])
+        match call:
+            case {"function": dict(called)}:
+                yield _call(call.get("id"), called.get("name"), called.get("arguments"), result)
+            case {"custom": dict(called)}:
+                yield _call(call.get("id"), called.get("name"), called.get("input"), result)
+            case _:
+                yield Call("", "", json_part(call))
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict):
+        yield _call(None, legacy.get("name"), legacy.get("arguments"), [])
+
+
+def _call(call_id: object, name: object, arguments: object, result: list[Part]) -> Call:
+    text = arguments if isinstance(arguments, str) else encode(arguments).decode()
+    return Call(_short(call_id), _short(name), text_part(text, "json"), result)
+
+
+def _short(value: object) -> str:
+    return visible(value)[:_MAX_NAME_LENGTH] if isinstance(value, str) else ""

@@ -1,0 +1,28 @@
+"""The addresses of the pages. A page's name here is its view's and its template's."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+from django.views.i18n import set_language
+
+from .views.home import home
+from .views.lookup import deferred_lookup, lookup, stored_lookup
+from .views.preferences import Login, set_theme
+from .views.requests import audio, completion_detail, request_body, request_detail, response_body
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("lookup/", lookup, name="lookup"),
+    path("deferred/", deferred_lookup, name="deferred_lookup"),
+    path("stored/", stored_lookup, name="stored_lookup"),
+    path("requests/<str:request_id>/request.json", request_body, name="request_body"),
+    path("requests/<str:request_id>/audio/<path:place>", audio, name="audio"),
+    path("requests/<str:request_id>.json", response_body, name="response_body"),
+    path("requests/<str:request_id>", request_detail, name="request_detail"),
+    path("completions/<path:response_id>", completion_detail, name="completion_detail"),
+    path("login/", Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("theme/", set_theme, name="set_theme"),
+    # Also for who is not signed in yet.
+    path("i18n/setlang/", login_not_required(set_language), name="set_language"),
+]

@@ -1,0 +1,35 @@
+"""Signing in, and how a reader likes the pages: the theme is a cookie, the language Django's own."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from ..themes import THEMES
+
+_ONE_YEAR = 365 * 24 * 60 * 60
+
+
+class Login(LoginView):
+    """The sign-in page; who is signed in already is led on."""
+
+    template_name = "login.html"
+    redirect_authenticated_user = True
+
+
+@login_not_required
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Keep the chosen theme in a cookie, and go back to where the choice was made."""
+    back = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
+        back = reverse("home")
+    response = redirect(back)
+    theme = request.POST.get("theme")
+    if theme in THEMES:
+        response.set_cookie("theme", theme, _ONE_YEAR, secure=settings.HTTPS, httponly=True, samesite="Lax")
+    return response

@@ -1,0 +1,1 @@
+"""How moments, spans, states and untrusted text are shown in templates."""
