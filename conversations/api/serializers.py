@@ -225,7 +225,7 @@ class UsageGroupSerializer(UsageSumSerializer):
     @extend_schema_field(ApiKeySerializer(allow_null=True, required=False))
     def get_key(self, group: dict[str, Any]) -> dict[str, Any] | None:
         """The API key; null for requests that came without one."""
-        return {"prefix": group["key_prefix"], "name": group["key_name"]} if group["key_prefix"] else None
+        return {"prefix": group["key_prefix"], "name": group["key_name"]} if group.get("key_prefix") else None
 
     def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
         """The group, without the keys of other groupings."""
