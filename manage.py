@@ -3,9 +3,15 @@
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+
+from config.postgres import PostgresError, attach
 
 NEEDS_NO_DATABASE = {None, "help", "version", "--help", "--version"}
 
@@ -21,13 +27,8 @@ def read_data_dir(arguments: list[str]) -> Path:
 
 def main() -> None:
     """Run one command, with a database to run it on."""
-    if sys.version_info < (3, 12):
-        sys.exit(f"Daehwa needs Python 3.12 or newer, and this is {sys.version.split()[0]}.")
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-
-    from config.postgres import PostgresError, attach
-
+    # Ends through the exits below, so that the last user of the embedded PostgreSQL stops it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     data_dir = read_data_dir(sys.argv[1:])
     os.environ["DATA_DIR"] = str(data_dir)

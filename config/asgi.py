@@ -13,9 +13,8 @@ from starlette.types import Receive, Scope, Send
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from config.wsgi import application as django_application  # noqa: E402
 from conversations.gateway.app import ROUTES, create_gateway  # noqa: E402
-
-from .wsgi import application as django_application  # noqa: E402
 
 DJANGO_THREADS = 10
 

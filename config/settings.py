@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = environ.Env()  # type: ignore[no-untyped-call]
 
 
 def read_number(name: str, default: float, *, least: float = 0) -> float:
@@ -80,10 +80,11 @@ def read_database() -> dict[str, Any]:
     if not env.str("DATABASE_URL", default=""):
         raise ImproperlyConfigured("DATABASE_URL is not set. (manage.py starts an embedded PostgreSQL when it is not.)")
     try:
-        database: dict[str, Any] = env.db_url("DATABASE_URL")
-    except (ValueError, environ.ImproperlyConfigured):
+        usable = urlsplit(env.str("DATABASE_URL")).scheme in {"postgres", "postgresql"}
+        database: dict[str, Any] = env.db_url("DATABASE_URL") if usable else {}
+    except ValueError:
         database = {}
-    if database.get("ENGINE") != "django.db.backends.postgresql" or not database.get("NAME"):
+    if not database.get("NAME"):
         raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
     options = database.setdefault("OPTIONS", {})
     # Bound on the server, so that a failed statement does not carry a prompt as a literal.
@@ -120,7 +121,7 @@ STREAM_HEARTBEAT_SECONDS = read_number("STREAM_HEARTBEAT_SECONDS", 15, least=0.1
 # Deferred conversations (seconds).
 WORKER_CONCURRENCY = read_integer("WORKER_CONCURRENCY", 8, least=2)
 WORKER_STOP_TIMEOUT = read_number("WORKER_STOP_TIMEOUT", 8)
-DEFERRED_LEASE_SECONDS = read_number("DEFERRED_LEASE_SECONDS", 15, least=1)
+DEFERRED_LEASE_SECONDS = read_number("DEFERRED_LEASE_SECONDS", 10, least=1)
 DEFERRED_MAX_ATTEMPTS = read_integer("DEFERRED_MAX_ATTEMPTS", 3, least=1)
 
 DATABASES = {"default": read_database()}
@@ -193,7 +194,8 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_THOUSAND_SEPARATOR = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
+# WhiteNoise serves the packages' own files from where they are installed: nothing is collected.
+STATIC_ROOT = None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 STORAGES = {
@@ -254,5 +256,5 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
     # A line per job would repeat what the record says.
-    "loggers": {"procrastinate": {"level": "WARNING"}},
+    "loggers": {"procrastinate": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }

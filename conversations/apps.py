@@ -12,4 +12,4 @@ class ConversationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401
+        from conversations import checks  # noqa: F401, PLC0415  registers them

@@ -27,9 +27,7 @@ def check_korean_is_text(databases: Sequence[str] | None = None, **kwargs: Any) 
 
 
 @register(Tags.database)
-def check_statements_stay_out_of_the_log(
-    databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+def check_statements_stay_out_of_the_log(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn where a failed statement would write a prompt into PostgreSQL's own log."""
     found: list[CheckMessage] = []
     for alias in databases or ():

@@ -18,6 +18,7 @@
     ├── UnsupportedParameterError       422  valid, but the model cannot
     ├── RateLimitError                  429  too many requests
     ├── InternalError                   500  a fault of our own
+    │   └── ContentDeletedError         500  deleted before it ran
     ├── StorageUnavailableError         503  the database cannot be reached
     └── UpstreamError                   502  the model's server failed
         ├── UpstreamNotConfiguredError  503  nobody said where the model is
@@ -26,13 +27,23 @@
         ├── MalformedAnswerError        502  what it sent is no completion
         ├── AnswerTooLargeError         502  it sent more than is kept
         ├── StreamCutError              502  its stream ended too early
+        ├── WorkerLostError             500  every worker that ran it was lost
         └── UpstreamStatusError         any  it answered with an error of its own
 
 Each class knows its status, type, code and whether trying again can help. How an error is written
 down is the business of a surface (``wire.openai``, ``wire.azure``).
 """
 
+import traceback
+from pathlib import Path
 from typing import ClassVar
+
+
+def describe_fault(error: BaseException) -> str:
+    """An unexpected exception for the log: its kind and where it was raised, without its text, which may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 class DaehwaError(Exception):
@@ -188,6 +199,13 @@ class InternalError(DaehwaError):
     """500: a fault of our own. The message never holds details."""
 
 
+class ContentDeletedError(InternalError):
+    """500: a deferred request was deleted before a worker came to it."""
+
+    code = "deleted"
+    default_message = "The request was deleted before it ran."
+
+
 class StorageUnavailableError(DaehwaError):
     """503: the database cannot be reached, so nothing was accepted."""
 
@@ -208,7 +226,7 @@ class UpstreamError(DaehwaError):
 
     status = 502
     code = "bad_gateway"
-    retryable = False
+    retryable: bool | None = False
     reason: str = "upstream_error"
     default_message = "The upstream failed."
 
@@ -272,6 +290,15 @@ class StreamCutError(UpstreamError):
 
     reason = "stream_cut"
     default_message = "The upstream's stream ended before the answer was complete."
+
+
+class WorkerLostError(UpstreamError):
+    """500: every attempt ended with its worker, and the upstream may have run each time."""
+
+    status = 500
+    code = "internal_error"
+    reason = "worker_lost"
+    default_message = "The workers that ran this request were lost, and it is not tried again."
 
 
 class UpstreamStatusError(UpstreamError):

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from .querysets import ApiKeyQuerySet, ChatRequestQuerySet, ProjectQuerySet
+from conversations.querysets import ApiKeyQuerySet, ChatRequestQuerySet, ProjectQuerySet
 
 
 class Project(models.Model):

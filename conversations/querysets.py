@@ -9,14 +9,14 @@ from django.db import models
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Now
 
-from .wire.json_door import showable
+from conversations.wire.json_door import showable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-    from .models import ApiKey, ChatRequest, Project  # noqa: F401 (named in strings)
+    from conversations.models import ApiKey, ChatRequest, Project  # noqa: F401 (named in strings)
 
 _ONE_DAY = Value(dt.timedelta(days=1), output_field=DurationField())
 

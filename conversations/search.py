@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.dateparse import parse_date, parse_datetime
 
-from .errors import BadRequestError
-from .wire.api_keys import PREFIX_LENGTH
+from conversations.errors import BadRequestError
+from conversations.wire.api_keys import PREFIX_LENGTH
 
 STATES = ("received", "queued", "running", "completed", "failed", "cancelled", "expired")
 MODES = ("plain", "stream", "deferred")

@@ -14,19 +14,20 @@ import psycopg
 from django.conf import settings
 from procrastinate.exceptions import ConnectorException
 
-from .errors import StorageUnavailableError
-from .services.database import GroupCommit, open_pool, read_conninfo
-from .services.deferring import DeferredRunner
-from .services.recording import Recorder
-from .services.statements import DEFERRED_QUEUE
-from .services.upstream_settings import upstream_settings
-from .upstream.client import UpstreamClient
+from conversations.errors import StorageUnavailableError
+from conversations.services.database import GroupCommit, open_pool, read_conninfo
+from conversations.services.deferring import DeferredRunner
+from conversations.services.recording import Recorder
+from conversations.services.statements import DEFERRED_QUEUE
+from conversations.services.upstream_settings import upstream_settings
+from conversations.upstream.client import UpstreamClient
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 3
 STALLED_SECONDS = 15
-RESCUE_SECONDS = 5
+RESCUE_SECONDS = 3
+POLL_SECONDS = 1
 RECONNECT_SECONDS = 1
 
 blueprint = procrastinate.Blueprint()
@@ -52,7 +53,7 @@ async def run_worker() -> None:
                     await queue.run_worker_async(
                         queues=[DEFERRED_QUEUE],
                         concurrency=settings.WORKER_CONCURRENCY,
-                        fetch_job_polling_interval=RESCUE_SECONDS,
+                        fetch_job_polling_interval=POLL_SECONDS,
                         update_heartbeat_interval=HEARTBEAT_SECONDS,
                         stalled_worker_timeout=STALLED_SECONDS,
                         shutdown_graceful_timeout=settings.WORKER_STOP_TIMEOUT,

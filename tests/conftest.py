@@ -7,8 +7,7 @@ from django.contrib.auth.models import User
 
 from conversations.models import Project
 from conversations.services.keys import create_api_key
-
-from .scripted_upstream import ScriptedUpstream
+from tests.scripted_upstream import ScriptedUpstream
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from ..errors import InvalidKeyError
-from ..models import ApiKey, Project
-from ..services.keys import find_api_key
+from conversations.errors import InvalidKeyError
+from conversations.models import ApiKey, Project
+from conversations.services.keys import find_api_key
 
 
 class KeyHolder:

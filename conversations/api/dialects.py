@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import DaehwaError
-from ..wire import azure, openai
+from conversations.errors import DaehwaError
+from conversations.wire import azure, openai
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from django.http import Http404, HttpResponse, UnreadablePostError
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions, status
 
-from ..errors import (
+from conversations.api.dialects import OPENAI, Dialect
+from conversations.errors import (
     BadRequestError,
     DaehwaError,
     ForbiddenError,
@@ -24,7 +25,6 @@ from ..errors import (
     StorageUnavailableError,
     UnsupportedMediaTypeError,
 )
-from .dialects import OPENAI, Dialect
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from ..errors import BadRequestError
-from ..models import ChatRequest
-from ..services.listing import RequestPage
+from conversations.errors import BadRequestError
+from conversations.models import ChatRequest
+from conversations.services.listing import RequestPage
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100

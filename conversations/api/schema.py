@@ -8,9 +8,9 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from ..search import MODES, STATES, SURFACES
-from ..services.usage import GROUPINGS
-from . import serializers, shapes
+from conversations.api import serializers, shapes
+from conversations.search import MODES, STATES, SURFACES
+from conversations.services.usage import GROUPINGS
 
 JSON = "application/json"
 

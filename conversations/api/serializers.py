@@ -8,8 +8,8 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ..models import ApiKey, ChatRequest, Completion
-from ..services.usage import TOKEN_COLUMNS
+from conversations.models import ApiKey, ChatRequest, Completion
+from conversations.services.usage import TOKEN_COLUMNS
 
 
 class UtcDateTimeField(serializers.DateTimeField):

@@ -6,7 +6,7 @@ The gateway answers the POSTs to ``/v1/chat/completions`` and ``/models/chat/com
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from .views import deferred, models, records, reference, stored, unknown, usage
+from conversations.api.views import deferred, models, records, reference, stored, unknown, usage
 
 
 class IdConverter(StringConverter):

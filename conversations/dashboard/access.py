@@ -12,10 +12,10 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
-from ..models import Project
+from conversations.models import Project
 
 if TYPE_CHECKING:
-    from ..querysets import ProjectQuerySet
+    from conversations.querysets import ProjectQuerySet
 
 type View = Callable[..., HttpResponse]
 

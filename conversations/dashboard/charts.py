@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 if TYPE_CHECKING:
     from django.utils.functional import Promise
 
-    from ..models import Completion
+    from conversations.models import Completion
 
 BAR_WIDTH = 1_000
 """Width of a token bar, in its own units; the style sheet stretches it."""

@@ -7,6 +7,7 @@ Two names that the deferred table misspells stand here as they are sent, with th
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -16,8 +17,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from ..wire.json_door import encode
-from .rendering import visible
+from conversations.dashboard.rendering import visible
+from conversations.wire.json_door import encode
 
 type Words = str | Promise
 
@@ -58,6 +59,11 @@ class FieldRow:
     documented_as: str = ""
     words: Words = ""
     cut: int = 0
+
+    @property
+    def steps(self) -> list[str]:
+        """The path in pieces between which a line may break."""
+        return re.findall(r"[^.]*\.?", self.path)
 
 
 DEFERRED_FIELDS = (

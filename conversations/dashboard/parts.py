@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ..wire.json_door import encode
-from .rendering import is_readable_markdown, markdown, visible
+from conversations.dashboard.rendering import is_readable_markdown, markdown, visible
+from conversations.wire.json_door import encode
 
 MAX_SHOWN_TEXT = 128 * 1024
 """Longest text of one part, in characters, that a page shows; the raw download has it all."""

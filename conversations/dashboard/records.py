@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..errors import DaehwaError
-from ..models import Attempt, ChatRequest, Completion
-from ..services.looking_up import read_body
-from ..wire import openai, xai
-from ..wire.json_door import parse_answer
-from .charts import Segment, token_segments
-from .fields import DEFERRED_FIELDS, STORED_FIELDS, Field, FieldRow, documented_rows, other_rows
-from .reasons import reason_in_words
-from .rendering import MAX_COLOURED_JSON, SafeString, coloured_json, visible
-from .timeline import Step, timeline_of
-from .turns import Turn, turns_of
+from conversations.dashboard.charts import Segment, token_segments
+from conversations.dashboard.fields import DEFERRED_FIELDS, STORED_FIELDS, Field, FieldRow, documented_rows, other_rows
+from conversations.dashboard.reasons import reason_in_words
+from conversations.dashboard.rendering import MAX_COLOURED_JSON, SafeString, coloured_json, visible
+from conversations.dashboard.timeline import Step, timeline_of
+from conversations.dashboard.turns import Turn, turns_of
+from conversations.errors import DaehwaError
+from conversations.models import Attempt, ChatRequest, Completion
+from conversations.services.looking_up import read_body
+from conversations.wire import openai, xai
+from conversations.wire.json_door import parse_answer
 
 MAX_SHOWN_JSON = 256 * 1024
 """Longest JSON, in characters, that a page shows; longer ones show their beginning and a download."""

@@ -16,7 +16,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from ..wire.json_door import showable
+from conversations.wire.json_door import showable
 
 MAX_MARKDOWN = 32 * 1024
 """Longest message, in characters, that is read as Markdown."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from ..models import Attempt, ChatRequest
-from .reasons import reason_in_words
+from conversations.dashboard.reasons import reason_in_words
+from conversations.models import Attempt, ChatRequest
 
 _STEPS = (
     ("received_at", _("Received")),
@@ -39,7 +39,9 @@ def timeline_of(request: ChatRequest, attempts: Iterable[Attempt]) -> list[Step]
 
 def _steps(request: ChatRequest, attempts: list[Attempt]) -> Iterator[Step]:
     def step(at: dt.datetime, label: str | Promise, note: str = "", state: str = "") -> Step:
-        return Step(at, label, (at - request.received_at).total_seconds(), note, state)
+        # Two machines' clocks may disagree a little.
+        since = max((at - request.received_at).total_seconds(), 0)
+        return Step(at, label, since, note, state)
 
     for name, label in _STEPS:
         at = getattr(request, name)

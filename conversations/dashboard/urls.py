@@ -5,10 +5,10 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
-from .views.home import home
-from .views.lookup import deferred_lookup, lookup, stored_lookup
-from .views.preferences import Login, set_theme
-from .views.requests import audio, completion_detail, request_body, request_detail, response_body
+from conversations.dashboard.views.home import home
+from conversations.dashboard.views.lookup import deferred_lookup, lookup, stored_lookup
+from conversations.dashboard.views.preferences import Login, set_theme
+from conversations.dashboard.views.requests import audio, completion_detail, request_body, request_detail, response_body
 
 urlpatterns = [
     path("", home, name="home"),

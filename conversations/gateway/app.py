@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from .endpoints import ChatCompletionsEndpoint
-from .resources import open_resources
-from .surfaces import AzureSurface, OpenAISurface
+from conversations.gateway.endpoints import ChatCompletionsEndpoint
+from conversations.gateway.resources import open_resources
+from conversations.gateway.surfaces import AzureSurface, OpenAISurface
 
 ROUTES = {
     "/v1/chat/completions": ChatCompletionsEndpoint(OpenAISurface()),

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from ..errors import RequestTooLargeError
+from conversations.errors import RequestTooLargeError
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -8,18 +8,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import DaehwaError, InternalError, StorageUnavailableError, UpstreamNotConfiguredError
-from ..ids import new_request_id
-from ..services.answering import ask_upstream
-from ..services.authenticating import authenticate
-from ..services.recording import Caller, Mode, Record
-from ..services.relaying import Relay
-from ..wire.calls import ChatCall
-from ..wire.json_door import check_media_type, encode
-from .bodies import read_body
-from .resources import Resources
-from .streaming import StreamResponse
-from .surfaces import Surface
+from conversations.errors import (
+    DaehwaError,
+    InternalError,
+    StorageUnavailableError,
+    UpstreamNotConfiguredError,
+    describe_fault,
+)
+from conversations.gateway.bodies import read_body
+from conversations.gateway.resources import Resources
+from conversations.gateway.streaming import StreamResponse
+from conversations.gateway.surfaces import Surface
+from conversations.ids import new_request_id
+from conversations.services.answering import ask_upstream
+from conversations.services.authenticating import authenticate
+from conversations.services.recording import Caller, Mode, Record
+from conversations.services.relaying import Relay
+from conversations.wire.calls import ChatCall
+from conversations.wire.json_door import check_media_type, encode
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +60,8 @@ class ChatCompletionsEndpoint:
         except DaehwaError as error:
             response = self._refuse(error, request_id)
         except Exception as error:  # noqa: BLE001  whatever it is, the client gets its envelope
-            # Its text may quote a prompt, so only its kind reaches the log.
-            logger.error("%s failed: %s", request_id, type(error).__name__)  # noqa: TRY400
+            # Its text may quote a prompt, so only its kind and place reach the log.
+            logger.error("%s failed: %s", request_id, describe_fault(error))  # noqa: TRY400
             response = self._refuse(InternalError(), request_id)
         await response(scope, receive, send)
 

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from ..services.database import GroupCommit, Pool, open_pool
-from ..services.recording import Recorder
-from ..services.upstream_settings import upstream_settings
-from ..upstream.client import UpstreamClient
-
+from conversations.services.database import GroupCommit, Pool, open_pool
+from conversations.services.recording import Recorder
+from conversations.services.upstream_settings import upstream_settings
+from conversations.upstream.client import UpstreamClient
 
 STOP_PATIENCE = 8.0
 """Seconds that running streams get to end when the server stops."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
-from ..services.relaying import Relay
+from conversations.services.relaying import Relay
 
 
 class StreamResponse:

@@ -6,19 +6,21 @@ from typing import Protocol
 from django.conf import settings
 from starlette.requests import Request
 
-from ..errors import DaehwaError, InvalidKeyError
-from ..services.answering import CheckedAnswer
-from ..services.recording import Surface as SurfaceName
-from ..services.relaying import Relay
-from ..wire import azure, openai
-from ..wire.calls import ChatCall
-from ..wire.sse import PING
+from conversations.errors import DaehwaError, InvalidKeyError
+from conversations.services.answering import CheckedAnswer
+from conversations.services.recording import Surface as SurfaceName
+from conversations.services.relaying import Relay
+from conversations.wire import azure, openai
+from conversations.wire.calls import ChatCall
+from conversations.wire.sse import PING
 
 
 class Surface(Protocol):
     """What an endpoint asks of its surface."""
 
-    name: SurfaceName
+    @property
+    def name(self) -> SurfaceName:
+        """The word that is kept with the record."""
 
     def read_key(self, request: Request) -> str:
         """The API key that the client sent. Raises ``InvalidKeyError`` when there is none."""
@@ -100,9 +102,7 @@ class AzureSurface:
 
     def read_call(self, request: Request, body: bytes) -> ChatCall:
         """The call by Azure's rules."""
-        return azure.read_call(
-            body, request.headers.get("extra-parameters"), modalities=settings.UPSTREAM_MODALITIES
-        )
+        return azure.read_call(body, request.headers.get("extra-parameters"), modalities=settings.UPSTREAM_MODALITIES)
 
     def error_body(self, error: DaehwaError) -> bytes:
         """Azure's envelope."""

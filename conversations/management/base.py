@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ..errors import DaehwaError
+from conversations.errors import DaehwaError
 
 
 class DaehwaCommand(BaseCommand):

@@ -40,7 +40,8 @@ class Child:
             env=self._environment,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  no threads are running in the parent
+            stdout=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
         )
 
     def keep_alive(self) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.conf import settings
 
-from ..errors import MalformedAnswerError
-from ..ids import new_response_id
-from ..upstream.client import UpstreamClient
-from ..wire import openai
-from ..wire.calls import OWN_PARAMETERS, ChatCall
-from ..wire.chunks import with_usage_asked
-from ..wire.json_door import JsonObject, parse_answer
+from conversations.errors import MalformedAnswerError
+from conversations.ids import new_response_id
+from conversations.upstream.client import UpstreamClient
+from conversations.wire import openai
+from conversations.wire.calls import OWN_PARAMETERS, ChatCall
+from conversations.wire.chunks import with_usage_asked
+from conversations.wire.json_door import JsonObject, parse_answer
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import hmac
 
-from ..errors import InvalidKeyError
-from ..wire.api_keys import read_secret
-from . import statements
-from .database import Pool, fetch_one
-from .recording import Caller
-from .statements import Statement
+from conversations.errors import InvalidKeyError
+from conversations.services import statements
+from conversations.services.database import Pool, fetch_one
+from conversations.services.recording import Caller
+from conversations.services.statements import Statement
+from conversations.wire.api_keys import read_secret
 
 
 async def authenticate(pool: Pool, key: str) -> Caller:
@@ -21,6 +21,4 @@ async def authenticate(pool: Pool, key: str) -> Caller:
     row = await fetch_one(pool, Statement(statements.FIND_KEY, {"prefix": secret.prefix}))
     if row is None or not hmac.compare_digest(bytes(row["digest"]), secret.digest):
         raise InvalidKeyError
-    return Caller(
-        project_pk=row["project_pk"], api_key_pk=row["api_key_pk"], keeps_content=row["keeps_content"]
-    )
+    return Caller(project_pk=row["project_pk"], api_key_pk=row["api_key_pk"], keeps_content=row["keeps_content"])

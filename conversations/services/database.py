@@ -13,8 +13,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ..errors import StorageUnavailableError
-from .statements import Statement
+from conversations.errors import StorageUnavailableError
+from conversations.services.statements import Statement
 
 logger = logging.getLogger(__name__)
 

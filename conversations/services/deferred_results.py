@@ -4,10 +4,10 @@ import datetime as dt
 
 from django.db.models.functions import Now
 
-from ..errors import DaehwaError, DeferredNotFoundError, UpstreamStatusError
-from ..models import Body, ChatRequest, Project
-from ..querysets import ChatRequestQuerySet
-from ..wire import xai
+from conversations.errors import DaehwaError, DeferredNotFoundError, UpstreamStatusError
+from conversations.models import Body, ChatRequest, Project
+from conversations.querysets import ChatRequestQuerySet
+from conversations.wire import xai
 
 READ_ONCE_PERIOD = dt.timedelta(hours=24)
 """How long a result waits for its one reader, in projects where it is handed out once."""

@@ -16,14 +16,20 @@ from typing import Any
 
 from django.conf import settings
 
-from ..errors import ContentDeletedError, DaehwaError, StorageUnavailableError, UpstreamError, WorkerLostError
-from ..upstream.client import UpstreamClient
-from ..wire import openai
-from . import statements
-from .answering import ask_upstream
-from .database import GroupCommit, Pool, fetch_one
-from .recording import Record, Recorder
-from .statements import Statement
+from conversations.errors import (
+    ContentDeletedError,
+    DaehwaError,
+    StorageUnavailableError,
+    UpstreamError,
+    WorkerLostError,
+)
+from conversations.services import statements
+from conversations.services.answering import ask_upstream
+from conversations.services.database import Pool, fetch_one
+from conversations.services.recording import Record, Recorder
+from conversations.services.statements import Statement
+from conversations.upstream.client import UpstreamClient
+from conversations.wire import openai
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +91,9 @@ class DeferredRunner:
 
     @staticmethod
     def _may_try_again(error: DaehwaError, tries: int) -> bool:
-        nothing_ran = error.retryable is True or error.status == 429 or (error.status == 503 and error.retryable is None)
+        nothing_ran = (
+            error.retryable is True or error.status == 429 or (error.status == 503 and error.retryable is None)
+        )
         return nothing_ran and tries + 1 < settings.DEFERRED_MAX_ATTEMPTS
 
     @contextlib.asynccontextmanager
@@ -100,9 +108,7 @@ class DeferredRunner:
 
     async def _renew_lease(self, record: Record) -> None:
         lease = settings.DEFERRED_LEASE_SECONDS
-        renewal = Statement(
-            statements.RENEW_LEASE, {"pk": record.pk, "attempt": record.attempt, "lease": lease}
-        )
+        renewal = Statement(statements.RENEW_LEASE, {"pk": record.pk, "attempt": record.attempt, "lease": lease})
         while True:
             await asyncio.sleep(lease / 3)
             # While the database is away the lease runs out: then whoever comes back first takes over.

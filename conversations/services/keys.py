@@ -4,10 +4,10 @@ import hmac
 
 from django.db import IntegrityError, transaction
 
-from ..errors import BadRequestError
-from ..models import ApiKey, Project
-from ..wire.api_keys import new_secret, read_secret
-from ..wire.json_door import showable
+from conversations.errors import BadRequestError
+from conversations.models import ApiKey, Project
+from conversations.wire.api_keys import new_secret, read_secret
+from conversations.wire.json_door import showable
 
 _NOBODYS_DIGEST = bytes(32)
 

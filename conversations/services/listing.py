@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from django.core import signing
 
-from ..errors import BadRequestError
-from ..models import ChatRequest, Project
-from ..querysets import ChatRequestQuerySet
-from ..search import RequestSearch
+from conversations.errors import BadRequestError
+from conversations.models import ChatRequest, Project
+from conversations.querysets import ChatRequestQuerySet
+from conversations.search import RequestSearch
 
 _SALT = "conversations.listing"
 

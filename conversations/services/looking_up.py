@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import NotFoundError
-from ..ids import candidates
-from ..models import Body, ChatRequest, Project
-from ..querysets import ChatRequestQuerySet
+from conversations.errors import NotFoundError
+from conversations.ids import candidates
+from conversations.models import Body, ChatRequest, Project
+from conversations.querysets import ChatRequestQuerySet
 
 type MatchedOn = Literal["request_id", "response_id", "tool_call_id"]
 type MissReason = Literal["empty", "never_seen", "not_stored", "still_deferred", "expired", "deleted"]

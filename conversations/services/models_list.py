@@ -5,10 +5,10 @@ from typing import Any
 
 from django.conf import settings
 
-from ..errors import MalformedAnswerError, NotFoundError
-from ..upstream.client import UpstreamClient
-from ..wire.json_door import parse_answer
-from .upstream_settings import upstream_settings
+from conversations.errors import MalformedAnswerError, NotFoundError
+from conversations.services.upstream_settings import upstream_settings
+from conversations.upstream.client import UpstreamClient
+from conversations.wire.json_door import parse_answer
 
 type Model = dict[str, Any]
 

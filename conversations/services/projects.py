@@ -2,8 +2,8 @@
 
 import re
 
-from ..errors import BadRequestError
-from ..models import Project
+from conversations.errors import BadRequestError
+from conversations.models import Project
 
 
 def get_or_create_project(slug: str) -> Project:

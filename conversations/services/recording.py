@@ -11,11 +11,14 @@ from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
-from ..errors import DaehwaError, InternalError, StorageUnavailableError, UpstreamError
-from ..ids import new_response_id
-from ..wire.calls import ChatCall
-from ..wire.json_door import showable
-from ..wire.reading import (
+from conversations.errors import DaehwaError, InternalError, StorageUnavailableError, UpstreamError
+from conversations.ids import new_response_id
+from conversations.services import statements
+from conversations.services.database import GroupCommit
+from conversations.services.statements import Statement
+from conversations.wire.calls import ChatCall
+from conversations.wire.json_door import showable
+from conversations.wire.reading import (
     created_of,
     finish_reasons_of,
     last_user_text,
@@ -23,10 +26,7 @@ from ..wire.reading import (
     response_id_of,
     tool_call_ids_of,
 )
-from ..wire.usage import usage_of
-from . import statements
-from .database import GroupCommit
-from .statements import Statement
+from conversations.wire.usage import usage_of
 
 type Surface = Literal["openai", "azure", "imported"]
 type Mode = Literal["plain", "stream", "deferred"]
@@ -144,7 +144,7 @@ class Recorder:
 
         False when the request had ended already or another attempt has taken over.
         """
-        upstream = isinstance(error, UpstreamError)
+        sent = error.answer if isinstance(error, UpstreamError) else b""
         return await self._save(
             Statement(
                 statements.FAIL,
@@ -157,7 +157,7 @@ class Recorder:
                     "error_code": showable(error.code),
                     "error_param": showable(error.param or ""),
                     "error_message": showable(error.message),
-                    "answer": partial or (error.answer if upstream else b"") or None,
+                    "answer": partial or sent or None,
                 },
             )
         )

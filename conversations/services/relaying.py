@@ -5,21 +5,30 @@ client has gone away: it is paid for.
 """
 
 import asyncio
+import logging
 import time
 
 from django.conf import settings
 
-from ..errors import DaehwaError, InternalError, StreamCutError
-from ..ids import new_response_id
-from ..upstream.answers import EVENT_STREAM, AnswerStream
-from ..upstream.client import UpstreamClient
-from ..upstream.failures import failure_in_answer
-from ..wire import sse
-from ..wire.calls import ChatCall
-from ..wire.chunks import Fold, StreamRewriter, unfold
-from ..wire.json_door import encode, parse_answer
-from .answering import CheckedAnswer, body_for_upstream, check_answer, complete_answer, parse_chunk
-from .recording import Record, Recorder
+from conversations.errors import DaehwaError, InternalError, StreamCutError, describe_fault
+from conversations.ids import new_response_id
+from conversations.services.answering import (
+    CheckedAnswer,
+    body_for_upstream,
+    check_answer,
+    complete_answer,
+    parse_chunk,
+)
+from conversations.services.recording import Record, Recorder
+from conversations.upstream.answers import EVENT_STREAM, AnswerStream
+from conversations.upstream.client import UpstreamClient
+from conversations.upstream.failures import failure_in_answer
+from conversations.wire import sse
+from conversations.wire.calls import ChatCall
+from conversations.wire.chunks import Fold, StreamRewriter, unfold
+from conversations.wire.json_door import encode, parse_answer
+
+logger = logging.getLogger(__name__)
 
 LAST_BYTES_PATIENCE = 0.1
 """Seconds that an upstream gets to close its body after ``[DONE]``, so that its connection can be used again."""
@@ -78,9 +87,10 @@ class Relay:
         except asyncio.CancelledError:
             await self._fail(InternalError("The server was stopped before the answer was complete."))
             raise
-        except Exception:
+        except Exception as error:  # noqa: BLE001  whatever it is, the record must end
+            # Its text may quote an answer, so only its kind and place reach the log.
+            logger.error("%s failed: %s", self._record.request_id, describe_fault(error))  # noqa: TRY400
             await self._fail(InternalError())
-            raise
         else:
             # Only now: what [DONE] ends can be read by its ID.
             self._emit(sse.DONE)
@@ -120,8 +130,7 @@ class Relay:
                 raise failure
             chunk = parse_chunk(event.data)
             self._fold.add(chunk.members)
-            line = self._rewriter.rewrite(chunk)
-            if line is not None:
+            for line in self._rewriter.rewrite(chunk):
                 self._emit(sse.event(line))
         return False
 

@@ -74,9 +74,7 @@ def _riemann() -> Sample:
             "created": 1234567890,
             "model": "my-model-name",
             "usage": {"prompt_tokens": 205, "completion_tokens": 5, "total_tokens": 210},
-            "choices": [
-                {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": RIEMANN}}
-            ],
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": RIEMANN}}],
         },
     )
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from ..ids import new_request_id
-from ..models import ApiKey, ChatRequest
-from ..wire import azure, openai
-from ..wire.calls import ChatCall
-from ..wire.chunks import Fold
-from ..wire.json_door import encode, parse_answer
-from . import statements
-from .database import GroupCommit, Pool, fetch_one, open_pool
-from .deferring import WORKER_NAME
-from .recording import Caller, Record, Recorder
-from .sample_conversations import Sample, sample_conversations
-from .statements import Statement
+from conversations.ids import new_request_id
+from conversations.models import ApiKey, ChatRequest
+from conversations.services import statements
+from conversations.services.database import GroupCommit, Pool, fetch_one, open_pool
+from conversations.services.deferring import WORKER_NAME
+from conversations.services.recording import Caller, Record, Recorder
+from conversations.services.sample_conversations import Sample, sample_conversations
+from conversations.services.statements import Statement
+from conversations.wire import azure, openai
+from conversations.wire.calls import ChatCall
+from conversations.wire.chunks import Fold
+from conversations.wire.json_door import encode, parse_answer
 
 
 def load_samples() -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from ..models import Project
-from .keys import create_api_key
+from conversations.models import Project
+from conversations.services.keys import create_api_key
 
 DEFAULT_PROJECT = "default"
 ADMIN_NAME = "admin"

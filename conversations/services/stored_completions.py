@@ -6,11 +6,11 @@ from django.db import transaction
 from django.db.models import BigIntegerField, F, Func
 from django.db.models.functions import Now
 
-from ..errors import NotFoundError
-from ..models import Body, ChatRequest, Project
-from ..querysets import ChatRequestQuerySet
-from ..wire import openai
-from ..wire.openai import ListQuery
+from conversations.errors import NotFoundError
+from conversations.models import Body, ChatRequest, Project
+from conversations.querysets import ChatRequestQuerySet
+from conversations.wire import openai
+from conversations.wire.openai import ListQuery
 
 MAX_PAGE_BYTES = 64 * 2**20
 """A page ends early, with ``has_more``, when its bodies would take more than this; one record always fits."""

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from ..upstream.client import UpstreamSettings
+from conversations.upstream.client import UpstreamSettings
 
 
 def upstream_settings() -> UpstreamSettings:

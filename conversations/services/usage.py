@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
-from ..models import ChatRequest, Completion, Project
+from conversations.models import ChatRequest, Completion, Project
 
 type Grouping = Literal["day", "model", "key"]
 

@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ..dashboard.rendering import visible as make_visible
-from ..dashboard.themes import theme_of
+from conversations.dashboard.rendering import visible as make_visible
+from conversations.dashboard.themes import theme_of
 
 register = template.Library()
 

@@ -62,6 +62,7 @@ class UpstreamClient:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
+        self._base = URL(settings.base_url)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -162,8 +163,7 @@ class UpstreamClient:
             raise UpstreamNotConfiguredError
         if self._session is None:
             raise RuntimeError("An UpstreamClient is used inside `async with`.")
-        base = URL(self._settings.base_url)
-        url = (base / path).with_query(base.query)
+        url = (self._base / path).with_query(self._base.query)
         # aiohttp writes a file in pieces, but would hold up the loop with many megabytes of bytes.
         content = None if body is None else io.BytesIO(body)
         try:

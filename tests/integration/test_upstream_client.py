@@ -136,6 +136,25 @@ async def test_every_fault_has_its_error_and_is_never_retryable(
     assert time.monotonic() - started < SHORT["total_timeout"] + 1
 
 
+@pytest.mark.parametrize(
+    "deadlines", [{"idle_timeout": 0.3}, {"total_timeout": 0.3}, {"first_byte_timeout": 0.3}], ids=str
+)
+async def test_each_deadline_holds_without_the_others(upstream: ScriptedUpstream, deadlines: dict[str, float]) -> None:
+    silent_from = "nothing" if "first_byte_timeout" in deadlines else 2
+    async with UpstreamClient(UpstreamSettings(base_url=upstream.url, **deadlines)) as client:
+        with pytest.raises(UpstreamTimeoutError):
+            await asyncio.wait_for(client.complete(body({"cut": {"after": silent_from, "how": "hang"}})), 5)
+
+
+async def test_deadline_holds_although_more_is_already_there(upstream: ScriptedUpstream) -> None:
+    async with UpstreamClient(UpstreamSettings(base_url=upstream.url, total_timeout=0.5)) as client:
+        async with client.stream(body({"endless": True}, stream=True)) as answer:
+            await answer.next_piece()
+            await asyncio.sleep(0.6)
+            with pytest.raises(UpstreamTimeoutError):
+                await answer.next_piece()
+
+
 async def test_refused_connection_is_unavailable_and_retryable(unused_tcp_port: int) -> None:
     async with UpstreamClient(UpstreamSettings(base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")) as client:
         with pytest.raises(UpstreamUnavailableError) as caught:
@@ -149,11 +168,18 @@ async def test_unknown_host_is_unavailable() -> None:
             await client.complete(b"{}")
 
 
-async def test_plain_server_behind_https_is_unavailable(upstream: ScriptedUpstream) -> None:
-    settings = UpstreamSettings(base_url=upstream.url.replace("http:", "https:"), **SHORT)
-    async with UpstreamClient(settings) as client:
-        with pytest.raises(UpstreamUnavailableError, match="TLS"):
-            await client.complete(b"{}")
+async def test_plain_server_behind_https_is_unavailable() -> None:
+    async def answer_in_plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer_in_plain, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with UpstreamClient(UpstreamSettings(base_url=f"https://127.0.0.1:{port}/v1")) as client:
+            with pytest.raises(UpstreamUnavailableError, match="TLS"):
+                await client.complete(b"{}")
 
 
 async def test_connection_that_is_never_accepted_is_unavailable() -> None:

@@ -9,9 +9,9 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ...models import ApiKey, Project
-from ..authentication import ApiKeyAuthentication, AzureKeyAuthentication
-from ..dialects import AZURE, OPENAI, Dialect
+from conversations.api.authentication import ApiKeyAuthentication, AzureKeyAuthentication
+from conversations.api.dialects import AZURE, OPENAI, Dialect
+from conversations.models import ApiKey, Project
 
 
 class AlwaysJson(BaseContentNegotiation):

@@ -3,9 +3,9 @@
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ...services.deferred_results import fetch_deferred_result
-from .. import schema
-from .base import OpenAIView, json_answer
+from conversations.api import schema
+from conversations.api.views.base import OpenAIView, json_answer
+from conversations.services.deferred_results import fetch_deferred_result
 
 
 class DeferredCompletion(OpenAIView):

@@ -4,12 +4,12 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ...errors import MethodNotAllowedError
-from ...services.models_list import get_model, list_models, name_default_model
-from ...wire import azure
-from ...wire.json_door import encode
-from .. import schema
-from .base import AzureView, OpenAIView, json_answer
+from conversations.api import schema
+from conversations.api.views.base import AzureView, OpenAIView, json_answer
+from conversations.errors import MethodNotAllowedError
+from conversations.services.models_list import get_model, list_models, name_default_model
+from conversations.wire import azure
+from conversations.wire.json_door import encode
 
 
 class Models(OpenAIView):

@@ -5,16 +5,16 @@ from django.utils.http import content_disposition_header
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ...errors import BadRequestError, NotFoundError
-from ...models import Body, ChatRequest
-from ...search import RequestSearch
-from ...services.listing import list_requests
-from ...services.looking_up import explain_miss, find_by_any_id, find_completions, get_request, read_body
-from .. import schema
-from ..authentication import projects_of
-from ..pagination import as_page, read_limit
-from ..serializers import CompletionSerializer, RequestSerializer
-from .base import RestView
+from conversations.api import schema
+from conversations.api.authentication import projects_of
+from conversations.api.pagination import as_page, read_limit
+from conversations.api.serializers import CompletionSerializer, RequestSerializer
+from conversations.api.views.base import RestView
+from conversations.errors import BadRequestError, NotFoundError
+from conversations.models import Body, ChatRequest
+from conversations.search import RequestSearch
+from conversations.services.listing import list_requests
+from conversations.services.looking_up import explain_miss, find_by_any_id, find_completions, get_request, read_body
 
 
 class Requests(RestView):

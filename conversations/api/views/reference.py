@@ -5,7 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
 
-from ..authentication import ApiKeyAuthentication
+from conversations.api.authentication import ApiKeyAuthentication
 
 
 @extend_schema(exclude=True)

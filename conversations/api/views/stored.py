@@ -3,12 +3,12 @@
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ...errors import MethodNotAllowedError
-from ...services import stored_completions
-from ...wire import openai
-from ...wire.json_door import check_media_type
-from .. import schema
-from .base import OpenAIView, json_answer
+from conversations.api import schema
+from conversations.api.views.base import OpenAIView, json_answer
+from conversations.errors import MethodNotAllowedError
+from conversations.services import stored_completions
+from conversations.wire import openai
+from conversations.wire.json_door import check_media_type
 
 
 class ChatCompletions(OpenAIView):

@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from ...errors import NotFoundError
-from .base import AzureView, OpenAIView, RestView, SurfaceView
+from conversations.api.views.base import AzureView, OpenAIView, RestView, SurfaceView
+from conversations.errors import NotFoundError
 
 
 @extend_schema(exclude=True)

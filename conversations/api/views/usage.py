@@ -8,12 +8,12 @@ from django.utils.dateparse import parse_date
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ...errors import BadRequestError
-from ...services.usage import GROUPINGS, Grouping, sum_usage, total_usage
-from .. import schema
-from ..authentication import projects_of
-from ..serializers import UsageReviewSerializer
-from .base import RestView
+from conversations.api import schema
+from conversations.api.authentication import projects_of
+from conversations.api.serializers import UsageReviewSerializer
+from conversations.api.views.base import RestView
+from conversations.errors import BadRequestError
+from conversations.services.usage import GROUPINGS, Grouping, sum_usage, total_usage
 
 DEFAULT_DAYS = 30
 

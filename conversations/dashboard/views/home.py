@@ -3,8 +3,8 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from ...models import ChatRequest
-from ..access import private_page, projects_of
+from conversations.dashboard.access import private_page, projects_of
+from conversations.models import ChatRequest
 
 NEWEST = 20
 """How many conversations the first page lists."""

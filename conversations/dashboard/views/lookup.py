@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from ...models import ChatRequest
-from ...services.looking_up import LookupResult, explain_miss, find_by_any_id
-from ..access import go_to, private_page, projects_of, wants_fragment
-from ..records import Record
+from conversations.dashboard.access import go_to, private_page, projects_of, wants_fragment
+from conversations.dashboard.records import Record
+from conversations.models import ChatRequest
+from conversations.services.looking_up import LookupResult, explain_miss, find_by_any_id
 
 POLLS = ((5, 2), (12, 5))
 """How often a page asks again: up to so many times, every so many seconds."""

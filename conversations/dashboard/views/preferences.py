@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from ..themes import THEMES
+from conversations.dashboard.themes import THEMES
 
 _ONE_YEAR = 365 * 24 * 60 * 60
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from ...errors import NotFoundError
-from ...models import ChatRequest
-from ...services.looking_up import LookupResult, explain_miss, get_request
-from ..access import go_to, private_page, projects_of
-from ..parts import sound_bytes, sound_type
-from ..records import Record
-from .lookup import address_of, show_matches
+from conversations.dashboard.access import go_to, private_page, projects_of
+from conversations.dashboard.parts import sound_bytes, sound_type
+from conversations.dashboard.records import Record
+from conversations.dashboard.views.lookup import address_of, show_matches
+from conversations.errors import NotFoundError
+from conversations.models import ChatRequest
+from conversations.services.looking_up import LookupResult, explain_miss, get_request
 
 TABS = ("conversation", "fields", "request", "response", "timeline")
 """The views of a record, by their word in the address; the first is the one without a word."""

@@ -25,5 +25,7 @@ class Command(DaehwaCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Change it and say what it is now."""
         read_once = options["deferred_read_once"]
-        project = configure_project(options["slug"], deferred_read_once=None if read_once is None else read_once == "on")
+        project = configure_project(
+            options["slug"], deferred_read_once=None if read_once is None else read_once == "on"
+        )
         self.stdout.write(f"{project.slug}: deferred_read_once {'on' if project.deferred_read_once else 'off'}")

@@ -197,5 +197,3 @@ def _start_server(environment: dict[str, str], host: str, port: int) -> Child:
     arguments = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", host, "--port", str(port)]
     arguments += ["--no-ws", "--log-level", "warning", "--workers-kill-timeout", "10", "config.asgi:application"]
     return Child("server", arguments, environment)
-
-
