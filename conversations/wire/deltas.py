@@ -68,7 +68,10 @@ def _joined_lists(present: Any, value: list[Any]) -> Any:
         return members
     if isinstance(present, _ByIndex):
         return present if not value else [*settled(present), *value]
-    return [*present, *value] if _is_filled_list(present) else list(value)
+    if _is_filled_list(present):
+        present.extend(value)
+        return present
+    return list(value)
 
 
 def _is_filled_list(present: Any) -> bool:
@@ -101,7 +104,7 @@ def settled(tree: Any) -> Any:
         return [settled(tree[position]) for position in sorted(tree)]
     if isinstance(tree, dict):
         return {key: _settled_audio(value) if key == "audio" else settled(value) for key, value in tree.items()}
-    return tree
+    return list(tree) if isinstance(tree, list) else tree
 
 
 def _settled_audio(audio: Any) -> Any:

@@ -156,6 +156,19 @@ def test_identities_that_are_repeated_are_not_doubled() -> None:
     assert message_of({"role": "assistant"}, {"role": "assistant"})["role"] == "assistant"
 
 
+def test_of_identities_the_first_value_holds_unless_it_is_empty() -> None:
+    assert calls_of(
+        {"index": 0, "id": "", "type": "function"}, {"index": 0, "id": "a", "type": ""}, {"index": 0, "id": "b"}
+    ) == [{"id": "a", "type": "function"}]
+
+
+def test_a_chunk_is_not_changed_by_those_that_follow() -> None:
+    first = chunk({"annotations": [1], "x": {"y": ["z"]}}, logprobs={"content": [{"token": "a"}]})
+    before = json.dumps(first)
+    folded(first, chunk({"annotations": [2], "x": {"y": [3]}}, logprobs={"content": [{"token": "b"}]}), END)
+    assert json.dumps(first) == before
+
+
 def test_numbers_and_booleans_are_never_summed() -> None:
     message = message_of(
         {"audio": {"expires_at": 5}, "n": 1, "b": True}, {"audio": {"expires_at": 5}, "n": 2, "b": True}

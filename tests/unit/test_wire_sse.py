@@ -22,6 +22,7 @@ STREAMS = {
     "comments": (b": ping\n\n:\ndata: a\n: in between\n\n", [b"a"]),
     "other fields": (b"id: 7\nretry: 10\ndata: a\nunknown: b\nnothing\n\n", [b"a"]),
     "several lines": (b"data: a\ndata: b\ndata:\n\n", [b"a\nb\n"]),
+    "several lines with CRLF": (b"data: a\r\ndata: b\r\n\r\n", [b"a\nb"]),
     "no data": (b"event: x\n\ndata:\n\ndata\n\ndata: a\n\n", [b"a"]),
     "byte order mark": (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
     "Unicode separators": (
@@ -73,6 +74,10 @@ def test_a_line_or_an_event_that_is_too_long_is_refused(stream: bytes, size: int
     parser = EventParser(max_line_bytes=64)
     with pytest.raises(AnswerTooLargeError):
         any(parser.feed(stream[start : start + size]) for start in range(0, len(stream), size))
+
+
+def test_many_events_may_be_longer_than_one() -> None:
+    assert len(EventParser(max_line_bytes=64).feed(b"data: xxxxxxxxxxxxxxxx\n\n" * 50)) == 50
 
 
 def test_what_is_written_reads_back() -> None:
