@@ -108,7 +108,7 @@ OPENAI, AZURE, RECORDS = "OpenAI and xAI", "Azure AI Model Inference", "Records"
 
 _METADATA = OpenApiParameter(
     "metadata",
-    {"type": "object", "additionalProperties": {"type": "string"}},
+    {"type": "object", "additionalProperties": {"type": "string"}, "example": {}},
     style="deepObject",
     explode=True,
     description="metadata[key]=value, any number of them: a record must have all of these pairs.",
