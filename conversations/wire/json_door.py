@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 from conversations.errors import MalformedBodyError, UnsupportedMediaTypeError
 
@@ -56,9 +56,8 @@ _STRICT = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
 _LENIENT = json.JSONDecoder(parse_int=_any_integer, strict=False)
 
 
-@dataclass(frozen=True)
-class _Member:
-    """One root member: its key and, in bytes, where its key starts and its value starts and ends."""
+class _Member(NamedTuple):
+    """One root member: its key, and where the key starts and the value starts and ends."""
 
     key: str
     start: int
@@ -131,27 +130,33 @@ class JsonObject:
     def _spans(self) -> list[_Member]:
         """Where the root members are; found only when asked, because most bodies pass through unedited."""
         text = self._body.decode("utf-8", "surrogateescape")
-        spans: list[_Member] = []
-        cursor, offset = 0, 0
-        for key, *positions in _root_members(text, self._decoder):
-            offsets = []
-            for position in positions:
-                offset += len(text[cursor:position].encode("utf-8", "surrogateescape"))
-                cursor = position
-                offsets.append(offset)
-            spans.append(_Member(key, *offsets))
-        return spans
+        found = _root_members(text, self._decoder)
+        return found if text.isascii() else _in_bytes(found, text)
 
 
-def _root_members(text: str, decoder: json.JSONDecoder) -> list[tuple[str, int, int, int]]:
-    """Key, start of the key, start and end of the value of each root member, in characters of valid JSON."""
-    found: list[tuple[str, int, int, int]] = []
+def _in_bytes(members: list[_Member], text: str) -> list[_Member]:
+    """The same members with their places, which are counted in characters, counted in bytes."""
+    counted: list[_Member] = []
+    cursor, offset = 0, 0
+    for key, *positions in members:
+        offsets = []
+        for position in positions:
+            offset += len(text[cursor:position].encode("utf-8", "surrogateescape"))
+            cursor = position
+            offsets.append(offset)
+        counted.append(_Member(key, *offsets))
+    return counted
+
+
+def _root_members(text: str, decoder: json.JSONDecoder) -> list[_Member]:
+    """The root members of valid JSON, with their places in characters."""
+    found: list[_Member] = []
     position = _skip(text, text.index("{") + 1)
     while text[position] != "}":
         key, after_key = decoder.raw_decode(text, position)
         value_start = _skip(text, _skip(text, after_key) + 1)
         _, end = decoder.raw_decode(text, value_start)
-        found.append((key, position, value_start, end))
+        found.append(_Member(key, position, value_start, end))
         position = _skip(text, end)
         if text[position] == ",":
             position = _skip(text, position + 1)
