@@ -1,8 +1,10 @@
 """All settings, read from the environment. A malformed variable stops the start with one clear sentence."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -42,6 +44,27 @@ def read_switch(name: str, *, default: bool) -> bool:
     return word in {"on", "true", "yes", "1"}
 
 
+def read_choice(name: str, default: str, choices: Collection[str], hint: str) -> str:
+    """One of several words from the environment."""
+    word: str = env.str(name, default=default)
+    if word not in choices:
+        raise ImproperlyConfigured(f"{name} must be {hint}, not {word!r}.")
+    return word
+
+
+def read_verbatim(name: str) -> str:
+    """A secret as it stands: django-environ takes a leading ``$`` for the name of another variable."""
+    return str(env.ENVIRON.get(name, ""))
+
+
+def read_header_value(name: str) -> str:
+    """A secret that can stand in an HTTP header: printable ASCII without spaces; empty when unset."""
+    secret = read_verbatim(name)
+    if not (secret.isascii() and secret.isprintable() and " " not in secret):
+        raise ImproperlyConfigured(f"{name} must be printable ASCII without spaces.")
+    return secret
+
+
 def read_base_url(name: str) -> str:
     """An ``http(s)://`` URL without user information, query or trailing slash; empty when unset."""
     url = env.str(name, default="").strip()
@@ -61,7 +84,7 @@ def read_base_url(name: str) -> str:
 
 def read_secret_key(data_dir: Path) -> str:
     """``SECRET_KEY``, or one that is made once and kept in the data directory."""
-    key = env.str("SECRET_KEY", default="")
+    key = read_verbatim("SECRET_KEY")
     if key:
         return key
     path = data_dir / "secret_key"
@@ -105,7 +128,7 @@ HTTPS = read_switch("HTTPS", default=False)
 
 # What we call, and how long we wait for it (seconds, bytes).
 UPSTREAM_BASE_URL = read_base_url("UPSTREAM_BASE_URL")
-UPSTREAM_API_KEY = env.str("UPSTREAM_API_KEY", default="")
+UPSTREAM_API_KEY = read_header_value("UPSTREAM_API_KEY")
 UPSTREAM_MODEL = env.str("UPSTREAM_MODEL", default="")
 UPSTREAM_PROVIDER = env.str("UPSTREAM_PROVIDER", default="")
 UPSTREAM_MODALITIES = env.list("UPSTREAM_MODALITIES", default=["text"])
@@ -188,9 +211,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("ko", "한국어"), ("zh-hans", "简体中文")]
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+LANGUAGE_CODE = read_choice("LANGUAGE_CODE", "en", dict(LANGUAGES), "en, ko or zh-hans")
+TIME_ZONE = read_choice("TIME_ZONE", "UTC", available_timezones(), "a time zone such as Asia/Seoul")
 USE_THOUSAND_SEPARATOR = True
 
 STATIC_URL = "static/"
@@ -249,12 +272,16 @@ SPECTACULAR_SETTINGS = {
 # The worker builds its own queue application; Django only owns the tables.
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "root": {
+        "handlers": ["stderr"],
+        "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS, "one of " + ", ".join(LOG_LEVELS)),
+    },
     # A line per job would repeat what the record says.
     "loggers": {"procrastinate": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
