@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -58,7 +58,8 @@ class Part:
 
     ``text`` is what to show (HTML that is safe for kind ``markdown``); ``length`` is the whole text's length in
     characters when only its beginning is shown, else 0; ``size`` is in bytes. ``place`` is the address of a sound
-    inside its record, ``media_type`` what it is, "" when no browser plays it. ``link`` is a picture's address.
+    inside its record, ``media_type`` what it is, "" when no browser plays it. ``link`` is a picture's address,
+    ``reference`` the ID of a sound that was said before and is not here again.
     """
 
     kind: Kind
@@ -68,6 +69,7 @@ class Part:
     place: str = ""
     media_type: str = ""
     link: str = ""
+    reference: str = ""
 
 
 def text_part(text: str, kind: Kind = "text", budget: MarkdownBudget | None = None) -> Part:
@@ -101,11 +103,12 @@ def json_part(value: object) -> Part:
     return text_part(encode(value).decode(), "json")
 
 
-def sound_part(encoded: object, place: str, transcript: object = None) -> Part:
-    """A sound with its transcript. Its bytes are served at ``place``."""
+def sound_part(sound: Mapping[str, Any], place: str) -> Part:
+    """A sound with its transcript. Its bytes, if it has any, are served at ``place``."""
+    encoded, transcript, reference = sound.get("data"), sound.get("transcript"), sound.get("id")
     text = visible(transcript[:MAX_SHOWN_TEXT]) if isinstance(transcript, str) else ""
     if not isinstance(encoded, str) or not encoded:
-        return Part("audio", text)
+        return Part("audio", text, reference=visible(reference)[:200] if isinstance(reference, str) else "")
     return Part("audio", text, size=len(encoded) * 3 // 4, place=place, media_type=sound_type(_decoded(encoded[:64])))
 
 
@@ -135,8 +138,8 @@ def _part(part: object, place: str, budget: MarkdownBudget | None) -> Part:
             return text_part(text, "refusal")
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             return _picture_part(url)
-        case {"type": "input_audio", "input_audio": {"data": str(encoded)}}:
-            return sound_part(encoded, place)
+        case {"type": "input_audio", "input_audio": {"data": str()} as sound}:
+            return sound_part(sound, place)
         case _:
             return json_part(part)
 

@@ -10,7 +10,7 @@ from typing import Any
 from conversations.dashboard.charts import Segment, token_segments
 from conversations.dashboard.fields import DEFERRED_FIELDS, STORED_FIELDS, Field, FieldRow, documented_rows, other_rows
 from conversations.dashboard.reasons import reason_in_words
-from conversations.dashboard.rendering import MAX_COLOURED_JSON, SafeString, coloured_json, visible
+from conversations.dashboard.rendering import MAX_COLOURED_JSON, coloured_json, visible
 from conversations.dashboard.timeline import Step, timeline_of
 from conversations.dashboard.turns import Turn, turns_of
 from conversations.errors import DaehwaError
@@ -45,7 +45,7 @@ class ExactJson:
         return self.size > MAX_SHOWN_JSON
 
     @property
-    def coloured(self) -> SafeString | None:
+    def coloured(self) -> str | None:
         """The text indented and coloured, or None when it is too long for that."""
         return coloured_json(self.text) if self.size <= MAX_COLOURED_JSON else None
 

@@ -36,11 +36,10 @@ _INVISIBLE = re.compile(
 )
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _ALIGNED = {"align-center", "align-end"}
+_TAGS = {"a", "blockquote", "br", "code", "em", "hr", "li", "ol", "p", "pre", "s", "span", "strong", "ul"}
+_TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr"}
 _CLEANER = nh3.Cleaner(
-    tags={
-        "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
-        "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-    },
+    tags=_TAGS,
     attributes={"a": {"href", "title"}, "ol": {"start"}},
     allowed_classes={"td": _ALIGNED, "th": _ALIGNED, "span": {"host"}},
     url_schemes={"http", "https", "mailto"},

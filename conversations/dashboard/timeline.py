@@ -54,5 +54,5 @@ def _steps(request: ChatRequest, attempts: list[Attempt]) -> Iterator[Step]:
             ended = {"attempt": which, "outcome": attempt.get_outcome_display() or _("lost")}
             yield step(attempt.finished_at, _("%(attempt)s: %(outcome)s") % ended, reason_in_words(attempt.reason))
     if request.finished_at:
-        label = request.get_state_display()
-        yield step(request.finished_at, label, reason_in_words(request.reason), request.state)
+        ended_as = request.get_state_display()
+        yield step(request.finished_at, ended_as, reason_in_words(request.reason), request.state)

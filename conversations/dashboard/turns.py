@@ -162,7 +162,7 @@ def _message_parts(message: Mapping[str, Any], place: str, budget: MarkdownBudge
         yield json_part(refusal)
     audio = message.get("audio")
     if isinstance(audio, dict):
-        yield sound_part(audio.get("data"), place, audio.get("transcript"))
+        yield sound_part(audio, place)
 
 
 def _paired(messages: Iterable[tuple[int, Any]]) -> dict[tuple[int, int], int]:

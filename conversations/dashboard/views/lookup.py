@@ -86,9 +86,7 @@ def _show_result(request: HttpRequest, template: str, pasted: str, found: Lookup
     return _render_result(request, template, context, status=404)
 
 
-def _render_result(
-    request: HttpRequest, template: str, context: dict[str, object], status: int = 200
-) -> HttpResponse:
+def _render_result(request: HttpRequest, template: str, context: dict[str, object], status: int = 200) -> HttpResponse:
     is_fragment = wants_fragment(request, "result")
     return render(request, f"{template}#result" if is_fragment else template, context, status=status)
 
