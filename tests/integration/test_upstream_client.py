@@ -147,12 +147,13 @@ async def test_each_deadline_holds_without_the_others(upstream: ScriptedUpstream
 
 
 async def test_deadline_holds_although_more_is_already_there(upstream: ScriptedUpstream) -> None:
-    async with UpstreamClient(UpstreamSettings(base_url=upstream.url, total_timeout=0.5)) as client:
-        async with client.stream(body({"endless": True}, stream=True)) as answer:
+    settings = UpstreamSettings(base_url=upstream.url, total_timeout=0.5)
+    endless = body({"endless": True}, stream=True)
+    async with UpstreamClient(settings) as client, client.stream(endless) as answer:
+        await answer.next_piece()
+        await asyncio.sleep(0.6)
+        with pytest.raises(UpstreamTimeoutError):
             await answer.next_piece()
-            await asyncio.sleep(0.6)
-            with pytest.raises(UpstreamTimeoutError):
-                await answer.next_piece()
 
 
 async def test_refused_connection_is_unavailable_and_retryable(unused_tcp_port: int) -> None:
