@@ -13,8 +13,8 @@ from tests.scripted_upstream import ScriptedUpstream
 
 @pytest.fixture(scope="session")
 def live(scripted_upstream: ScriptedUpstream) -> Iterator[LiveServer]:
-    """The server and a worker, in front of the scripted upstream."""
-    with LiveServer(scripted_upstream.url) as server:
+    """The server and a worker, in front of the scripted upstream; quiet streams get a heartbeat soon."""
+    with LiveServer(scripted_upstream.url, STREAM_HEARTBEAT_SECONDS="0.3") as server:
         yield server
 
 
@@ -44,7 +44,5 @@ def stranger(live: LiveServer) -> Iterator[OpenAI]:
 @pytest.fixture
 def azure(live: LiveServer) -> Iterator[ChatCompletionsClient]:
     """Azure's client, without retries."""
-    with ChatCompletionsClient(
-        f"{live.origin}/models", AzureKeyCredential(live.key), retry_total=0
-    ) as inference:
+    with ChatCompletionsClient(f"{live.origin}/models", AzureKeyCredential(live.key), retry_total=0) as inference:
         yield inference
