@@ -7,19 +7,17 @@ joins a thread, which costs about 600 µs.
 import os
 
 import django
-from a2wsgi import WSGIMiddleware
 from starlette.types import Receive, Scope, Send
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from config.bridge import DjangoBridge  # noqa: E402
 from config.wsgi import application as django_application  # noqa: E402
 from conversations.gateway.app import ROUTES, create_gateway  # noqa: E402
 
-DJANGO_THREADS = 10
-
 gateway = create_gateway()
-django_half = WSGIMiddleware(django_application, workers=DJANGO_THREADS)  # type: ignore[arg-type]
+django_half = DjangoBridge(django_application)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,4 +25,4 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan" or (scope["method"] == "POST" and scope["path"] in ROUTES):
         await gateway(scope, receive, send)
     else:
-        await django_half(scope, receive, send)  # type: ignore[arg-type]
+        await django_half(scope, receive, send)
