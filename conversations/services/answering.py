@@ -14,6 +14,7 @@ from conversations.wire import openai
 from conversations.wire.calls import OWN_PARAMETERS, ChatCall
 from conversations.wire.chunks import with_usage_asked
 from conversations.wire.json_door import JsonObject, parse_answer
+from conversations.wire.reading import response_id_of
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ def check_answer(body: bytes, call: ChatCall) -> CheckedAnswer:
 
 
 def complete_answer(answer: JsonObject, call: ChatCall) -> CheckedAnswer:
-    """The answer with an ID, a creation time and a model, where the upstream sent none."""
+    """The answer with an ID, a creation time and a model, where the upstream sent none that can be kept."""
     body = openai.complete_answer(
-        answer, response_id=new_response_id(), created=int(time.time()), model=call.model or settings.UPSTREAM_MODEL
+        answer,
+        response_id=response_id_of(answer.members) or new_response_id(),
+        created=int(time.time()),
+        model=call.model or settings.UPSTREAM_MODEL,
     )
     return CheckedAnswer(body, parse_answer(body).members)
 
