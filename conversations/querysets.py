@@ -60,6 +60,10 @@ class ChatRequestQuerySet(models.QuerySet["ChatRequest"]):
         """What ``/v1/chat/completions`` lists: completed, and asked for with ``store: true``."""
         return self.filter(completion__stored=True)
 
+    def real(self) -> Self:
+        """Not one of the sample conversations: what lists for programs and sums are made of."""
+        return self.filter(is_sample=False)
+
     def deferred(self) -> Self:
         """Asked for with ``deferred: true``."""
         return self.filter(mode="deferred")
@@ -72,10 +76,6 @@ class ChatRequestQuerySet(models.QuerySet["ChatRequest"]):
         """The requests that were answered with these IDs: one for each, unless the upstream repeats itself."""
         # The index on response IDs begins with the project.
         return self.filter(completion__response_id__in=_keepable(response_ids), completion__project=F("project"))
-
-    def by_tool_call_id(self, *tool_call_ids: str) -> Self:
-        """The requests whose answers hold one of these tool call IDs."""
-        return self.filter(completion__tool_call_ids__overlap=_keepable(tool_call_ids))
 
     def with_metadata(self, pairs: Mapping[str, str]) -> Self:
         """Having every one of these pairs, exactly."""

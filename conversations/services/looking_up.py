@@ -1,13 +1,16 @@
 """Finds records by any ID that a person may hold, and says why there is none (sync)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from django.db.models import F
+
 from conversations.errors import NotFoundError
 from conversations.ids import candidates
-from conversations.models import Body, ChatRequest, Project
+from conversations.models import Body, ChatRequest, Completion, Project
 from conversations.querysets import ChatRequestQuerySet
+from conversations.wire.json_door import showable
 
 type MatchedOn = Literal["request_id", "response_id", "tool_call_id"]
 type MissReason = Literal["empty", "never_seen", "not_stored", "still_deferred", "expired", "deleted"]
@@ -43,12 +46,12 @@ def find_by_any_id(pasted: str, projects: Iterable[Project]) -> LookupResult:
     The text may be a request ID, a response ID or a tool call ID, alone or inside what ``ids.candidates``
     reads. The likeliest ID that leads anywhere wins.
     """
-    return _find(pasted, ChatRequest.objects.in_projects(projects).readable())
+    return _find(pasted, projects, ChatRequest.objects.in_projects(projects).readable())
 
 
 def explain_miss(pasted: str, projects: Iterable[Project]) -> Miss:
     """Why there is nothing to show for a pasted text. Another project's record was never seen."""
-    found = _find(pasted, ChatRequest.objects.in_projects(projects))
+    found = _find(pasted, projects, ChatRequest.objects.in_projects(projects))
     if not found.candidate:
         return Miss("empty")
     if not found.matches:
@@ -67,12 +70,12 @@ def _reason_of(request: ChatRequest) -> MissReason:
     return "not_stored"
 
 
-def _find(pasted: str, requests: ChatRequestQuerySet) -> LookupResult:
+def _find(pasted: str, projects: Iterable[Project], requests: ChatRequestQuerySet) -> LookupResult:
     wanted = candidates(pasted)[:MAX_CANDIDATES]
     if not wanted:
         return LookupResult("")
     requests = requests.select_related("completion", "project", "api_key").newest_first()
-    for matched_on, found in _by_kind(requests, wanted):
+    for matched_on, found in _by_kind(requests, projects, wanted):
         for candidate in wanted:
             matches = [request for request in found if candidate in _ids_of(request, matched_on)]
             if matches:
@@ -80,11 +83,21 @@ def _find(pasted: str, requests: ChatRequestQuerySet) -> LookupResult:
     return LookupResult(wanted[0])
 
 
-def _by_kind(requests: ChatRequestQuerySet, wanted: list[str]) -> Iterable[tuple[MatchedOn, ChatRequestQuerySet]]:
+def _by_kind(
+    requests: ChatRequestQuerySet, projects: Iterable[Project], wanted: list[str]
+) -> Iterator[tuple[MatchedOn, ChatRequestQuerySet]]:
     # One query for each kind, since no index serves all three; the kinds that name one record come first.
     yield "request_id", requests.by_request_id(*wanted)[:MAX_MATCHES]
     yield "response_id", requests.by_response_id(*wanted)[:MAX_MATCHES]
-    yield "tool_call_id", requests.by_tool_call_id(*wanted)[:MAX_MATCHES]
+    yield "tool_call_id", requests.filter(pk__in=_newest_with_tool_calls(projects, wanted))
+
+
+def _newest_with_tool_calls(projects: Iterable[Project], wanted: list[str]) -> list[int]:
+    # Asked for first and alone: PostgreSQL expects an ID in every hundredth row, and would read the whole table
+    # for the join, or, by an order that the primary key has, for the newest.
+    ids = [an_id for an_id in wanted if showable(an_id) == an_id]
+    found = Completion.objects.filter(project__in=projects, tool_call_ids__overlap=ids)
+    return list(found.order_by((F("pk") + 0).desc()).values_list("pk", flat=True)[:MAX_MATCHES])
 
 
 def _ids_of(request: ChatRequest, kind: MatchedOn) -> list[str]:
