@@ -139,9 +139,10 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
 
 def _status_error(status: int, report: _Report, body: bytes, retry_after: float | None = None) -> UpstreamStatusError:
     if status in {401, 407}:
-        # The upstream's own message often quotes a part of the key, which is the operator's and not the caller's.
+        # The upstream's own answer often quotes a part of the key, which is the operator's and not the caller's:
+        # it is neither passed on nor kept.
         message = f"The upstream refused the gateway's own API key ({status}). Check UPSTREAM_API_KEY."
-        return UpstreamStatusError(502, message, answer=body, code="bad_gateway", retryable=False)
+        return UpstreamStatusError(502, message, code="bad_gateway", retryable=False)
     ours = _status_for_client(status)
     told_to_wait = status in {429, 503} and retry_after is not None
     return UpstreamStatusError(
