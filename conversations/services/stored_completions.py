@@ -25,8 +25,9 @@ def get_stored_completion(project: Project, response_id: str) -> bytes:
 
 
 def list_stored_completions(project: Project, query: ListQuery) -> bytes:
-    """One page of the project's stored completions. Raises ``NotFoundError`` for a cursor that is not its own."""
-    requests = _stored(project).readable().filter(body__response_body__isnull=False).with_metadata(query.metadata)
+    """One page of the project's stored completions, less the samples. Raises ``NotFoundError`` for a cursor that is not its own."""
+    requests = _stored(project).real().readable().filter(body__response_body__isnull=False)
+    requests = requests.with_metadata(query.metadata)
     if query.model is not None:
         requests = requests.filter(completion__model=query.model)
     if query.after is not None:

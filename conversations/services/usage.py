@@ -54,10 +54,10 @@ def total_usage(projects: Iterable[Project], *, first_day: dt.date, last_day: dt
 
 
 def _received(projects: Iterable[Project], first_day: dt.date, last_day: dt.date) -> QuerySet[ChatRequest, ChatRequest]:
-    # Deleted and expired records count: only their content is gone.
+    # Deleted and expired records count: only their content is gone. Nobody paid for the samples.
     start = dt.datetime.combine(first_day, dt.time(), dt.UTC)
     end = dt.datetime.combine(last_day, dt.time.max, dt.UTC)
-    return ChatRequest.objects.in_projects(projects).filter(received_at__range=(start, end))
+    return ChatRequest.objects.in_projects(projects).real().filter(received_at__range=(start, end))
 
 
 def _sums() -> dict[str, Any]:
