@@ -55,7 +55,7 @@ def test_status_decides_type_code_and_retry(
 ) -> None:
     named = failure(theirs, b"<html>")
     assert (named.status, named.type, named.code, named.retryable) == (ours, kind, code, retryable)
-    assert named.answer == b"<html>"
+    assert named.answer == (b"" if status in {401, 407} else b"<html>")
     assert "<" not in named.message
 
 
@@ -188,7 +188,6 @@ def test_no_retry_after_breaks_the_reading(stated: str) -> None:
         (b'{"error":{"code":"429"}}', 502),
         (b'{"error":{"status":503}}', 503),
         (b'{"error":{"code":200}}', 502),
-        (b'{"error":{"code":401}}', 502),
         (b'{"code":404,"error":"x"}', 404),
         (b'{"error":{"code":true}}', 502),
     ],
@@ -197,6 +196,13 @@ def test_error_in_a_200_has_the_status_it_names_or_502(body: bytes, status: int)
     named = failure_in_answer(body)
     assert named is not None
     assert (named.status, named.answer) == (status, body)
+
+
+def test_complaint_about_our_own_key_is_not_kept() -> None:
+    named = failure_in_answer(b'{"error":{"code":401,"message":"Incorrect API key provided: sk-ab***yz"}}')
+    assert named is not None
+    assert (named.status, named.answer) == (502, b"")
+    assert "sk-ab" not in named.message
 
 
 @pytest.mark.parametrize(
