@@ -137,10 +137,12 @@ class ChatRequest(models.Model):
         verbose_name_plural = _("chat requests")
         indexes = [
             models.Index(fields=["project", "-received_at", "-id"], name="request_newest_first"),
+            # Who sees several projects reads them as one list.
+            models.Index(fields=["-received_at", "-id"], name="request_newest_of_all"),
             models.Index(
                 fields=["lease_expires_at"],
-                condition=models.Q(mode="deferred", state__in=["queued", "running"]),
-                name="request_deferred_unfinished",
+                condition=models.Q(state__in=["queued", "running"]),
+                name="request_unfinished",
             ),
             models.Index(fields=["is_sample"], condition=models.Q(is_sample=True), name="request_samples"),
             GinIndex(fields=["metadata"], opclasses=["jsonb_path_ops"], name="request_metadata"),

@@ -55,7 +55,7 @@ def test_status_decides_type_code_and_retry(
 ) -> None:
     named = failure(theirs, b"<html>")
     assert (named.status, named.type, named.code, named.retryable) == (ours, kind, code, retryable)
-    assert named.answer == (b"" if status in {401, 407} else b"<html>")
+    assert named.answer == (b"" if theirs in {401, 407} else b"<html>")
     assert "<" not in named.message
 
 
