@@ -6,6 +6,7 @@ everything else is escaped by the templates. This module has the only ``mark_saf
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from urllib.parse import urlsplit
 
 import nh3
@@ -109,7 +110,7 @@ def coloured_json(text: str) -> SafeString:
     pieces: list[tuple[str, str]] = []
     depth = 0
     found: list[str] = _JSON_TOKEN.findall(visible(text))
-    for piece, after in zip(found, [*found[1:], ""], strict=True):
+    for piece, after in zip_longest(found, found[1:], fillvalue=""):
         depth = max(depth + (piece in _OPENING) - (piece in _CLOSING), 0)
         kind = "key" if after == ":" else "string" if piece[0] == '"' else "mark" if piece in _MARKS else "word"
         pieces.append((kind, piece + _space_after(piece, after, depth)))

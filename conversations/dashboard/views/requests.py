@@ -33,6 +33,8 @@ def completion_detail(request: HttpRequest, response_id: str) -> HttpResponse:
     """Lead from a response ID to the record's one address; list the records if there are several."""
     answered = ChatRequest.objects.in_projects(projects_of(request)).readable().by_response_id(response_id)
     matches = list(answered.select_related("completion", "project", "api_key").newest_first()[:50])
+    if not matches:
+        return _show_miss(request, response_id)
     if len(matches) == 1:
         return go_to(request, address_of(matches[0]))
     return show_matches(request, response_id, LookupResult(response_id, "response_id", matches))
@@ -78,9 +80,9 @@ def _find_record(request: HttpRequest, request_id: str) -> Record | None:
         return None
 
 
-def _show_miss(request: HttpRequest, request_id: str) -> HttpResponse:
-    miss = explain_miss(request_id, projects_of(request))
-    return render(request, "lookup.html", {"pasted": request_id, "miss": miss}, status=404)
+def _show_miss(request: HttpRequest, an_id: str) -> HttpResponse:
+    miss = explain_miss(an_id, projects_of(request))
+    return render(request, "lookup.html", {"pasted": an_id, "miss": miss}, status=404)
 
 
 def _download(content: bytes, media_type: str, name: str) -> HttpResponse:

@@ -1,0 +1,102 @@
+"""Signing in and out, language and theme, and the pages for what goes wrong."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client, RequestFactory
+
+from conversations.dashboard.views.errors import server_error
+
+
+class TestLogin:
+    def test_the_page_is_ours_and_open_to_strangers(self, client, db):
+        page = client.get("/login/").content.decode()
+        assert 'class="sheet sign-in"' in page
+        assert "any-id" not in page
+
+    def test_signing_in_leads_to_where_one_wanted_to_go(self, client, admin_user):
+        form = {"username": "admin", "password": "correct horse battery staple", "next": "/stored/?response_id=x"}
+        assert client.post("/login/", form)["Location"] == "/stored/?response_id=x"
+
+    def test_another_site_is_never_led_to(self, client, admin_user):
+        form = {"username": "admin", "password": "correct horse battery staple", "next": "https://evil.example/"}
+        assert client.post("/login/", form)["Location"] == "/"
+
+    def test_a_wrong_password_is_said_in_the_reader_s_language(self, client, admin_user):
+        client.cookies.load({"django_language": "ko"})
+        page = client.post("/login/", {"username": "admin", "password": "x"}).content.decode()
+        assert 'role="alert"' in page
+        assert "로그인" in page
+
+    def test_who_is_signed_in_is_led_on(self, reader):
+        assert reader.get("/login/")["Location"] == "/"
+
+    def test_hostile_names_are_inert(self, client, db):
+        page = client.post("/login/", {"username": '"><script>\0', "password": "\0"}).content.decode()
+        assert "<script>" not in page.replace("<script src", "")
+
+
+class TestLogout:
+    def test_signing_out_is_a_post_and_ends_the_session(self, client, admin_user):
+        client.force_login(admin_user)
+        assert client.get("/logout/").status_code == 405
+        assert client.post("/logout/")["Location"] == "/login/"
+        assert client.get("/")["Location"].startswith("/login/")
+
+
+class TestSetTheme:
+    @pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+    def test_the_choice_is_kept_and_leads_back(self, client, theme):
+        response = client.post("/theme/", {"theme": theme, "next": "/deferred/?request_id=a"})
+        assert response["Location"] == "/deferred/?request_id=a"
+        assert response.cookies["theme"].value == theme
+
+    def test_other_themes_and_other_sites_are_not_taken(self, client):
+        response = client.post("/theme/", {"theme": "<b>", "next": "//evil.example/"})
+        assert response["Location"] == "/"
+        assert "theme" not in response.cookies
+
+    def test_it_is_a_post_with_a_token(self, reader):
+        assert reader.get("/theme/").status_code == 405
+        assert reader.post("/theme/", {"theme": "dark"}).status_code == 403
+
+    def test_a_forged_cookie_is_no_theme(self, client, db):
+        client.cookies.load({"theme": '"><script>'})
+        assert 'data-theme="auto"' in client.get("/login/").content.decode()
+
+
+class TestSetLanguage:
+    @pytest.mark.parametrize(("language", "word"), [("ko", "로그인"), ("zh-hans", "登录"), ("en", "Sign in")])
+    def test_strangers_may_choose_too(self, client, db, language, word):
+        client.post("/i18n/setlang/", {"language": language, "next": "/login/"})
+        assert word in client.get("/login/").content.decode()
+
+    def test_the_browser_s_wish_is_heard(self, client, db):
+        page = client.get("/login/", headers={"accept-language": "ko-KR,ko;q=0.9"}).content.decode()
+        assert '<html lang="ko"' in page
+
+
+class TestErrorPages:
+    def test_no_such_page(self, reader):
+        response = reader.get("/nothing/here")
+        assert response.status_code == 404
+        assert "There is no such page" in response.content.decode()
+
+    def test_a_form_without_its_token_is_told_kindly(self, reader):
+        page = reader.post("/logout/")
+        assert page.status_code == 403
+        assert "This form was not accepted" in page.content.decode()
+
+    def test_a_fault_of_ours_needs_no_database(self):
+        request = RequestFactory().get("/")
+        request.request_id = "req_1"
+        page = server_error(request)
+        assert page.status_code == 500
+        assert "req_1" in page.content.decode()
+
+    def test_a_fault_of_ours_is_shown_with_its_id(self, admin_user, monkeypatch):
+        monkeypatch.setattr("conversations.dashboard.views.lookup.find_by_any_id", lambda *_: 1 / 0)
+        browser = Client(raise_request_exception=False)
+        browser.force_login(User.objects.get())
+        response = browser.get("/lookup/?id=x")
+        assert response.status_code == 500
+        assert response["x-request-id"] in response.content.decode()
