@@ -10,6 +10,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import DeadlockDetected
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -19,6 +20,7 @@ from conversations.services.statements import Statement
 logger = logging.getLogger(__name__)
 
 type Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+type _Waiting = tuple[Statement, asyncio.Future[dict[str, Any] | None]]
 
 LARGEST_BATCH = 200
 """How many requests' statements one transaction takes."""
@@ -74,14 +76,14 @@ class GroupCommit:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._waiting: list[tuple[Statement, asyncio.Future[dict[str, Any] | None]]] = []
+        self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
     async def write(self, statement: Statement) -> dict[str, Any] | None:
         """Commit the statement and give its first row. Returns only after the commit.
 
-        Raises ``StorageUnavailableError`` when the database is away, or psycopg's own error when the
-        statement itself is wrong.
+        Raises ``StorageUnavailableError`` when the database is away, or what psycopg raises when the
+        statement or a parameter is wrong.
         """
         written: asyncio.Future[dict[str, Any] | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((statement, written))
@@ -94,20 +96,18 @@ class GroupCommit:
             batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
             await self._write_batch(batch)
 
-    async def _write_batch(self, batch: Sequence[tuple[Statement, "asyncio.Future[dict[str, Any] | None]"]]) -> None:
+    async def _write_batch(self, batch: Sequence[_Waiting]) -> None:
         try:
             rows = await self._commit([statement for statement, _ in batch])
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            self._reject(batch, StorageUnavailableError(), error)
-        except psycopg.Error as error:
-            if len(batch) == 1:
-                self._reject(batch, error, None)
+        except asyncio.CancelledError as error:
+            _reject(batch, error)
+            raise
+        except Exception as error:  # noqa: BLE001  what a statement's parameters fail with reaches who sent them
+            if len(batch) == 1 or _is_away(error):
+                _reject(batch, error)
             else:
                 for pair in batch:
                     await self._write_batch([pair])
-        except BaseException as error:
-            self._reject(batch, StorageUnavailableError(), error)
-            raise
         else:
             for (_, written), row in zip(batch, rows, strict=True):
                 if not written.done():
@@ -122,13 +122,25 @@ class GroupCommit:
                 cursors = [await connection.execute(s.sql, s.parameters) for s in statements]
             return [await cursor.fetchone() if cursor.description else None for cursor in cursors]
 
-    @staticmethod
-    def _reject(
-        batch: Sequence[tuple[Statement, "asyncio.Future[dict[str, Any] | None]"]],
-        error: Exception,
-        cause: BaseException | None,
-    ) -> None:
-        error.__cause__ = cause
-        for _, written in batch:
-            if not written.done():
-                written.set_exception(error)
+
+def _is_away(error: BaseException) -> bool:
+    """Whether it is the database that fails, and not one of the statements.
+
+    A limit that one of them goes beyond (class 54) and a deadlock with another transaction (class 40) are
+    operational errors, too.
+    """
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "")[:2] not in {"40", "54"}
+
+
+def _reject(batch: Sequence[_Waiting], error: BaseException) -> None:
+    unavailable = _is_away(error) or isinstance(error, DeadlockDetected | asyncio.CancelledError)
+    for _, written in batch:
+        if written.done():
+            continue
+        if unavailable:
+            # One for each, as whoever gets it may say more about it.
+            mine = StorageUnavailableError()
+            mine.__cause__ = error
+            written.set_exception(mine)
+        else:
+            written.set_exception(error)
