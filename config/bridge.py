@@ -15,7 +15,7 @@ from conversations.errors import RequestTooLargeError
 from conversations.gateway.bodies import read_body
 from conversations.gateway.endpoints import json_response
 from conversations.ids import new_request_id
-from conversations.wire import azure, openai
+from conversations.wire.dialects import dialect_for
 
 MAX_BODY_BYTES = 2**20
 THREADS = 10
@@ -51,9 +51,9 @@ def _with_length(scope: Scope, length: int) -> Scope:
 
 def _refuse(path: str, error: RequestTooLargeError) -> Response:
     request_id = new_request_id()
-    if path.startswith("/models/"):
-        headers = azure.error_headers(error)
-        return json_response(azure.error_body(error), request_id, status=error.status, headers=headers)
-    if path.startswith(("/v1/", "/api/")):
-        return json_response(openai.error_body(error), request_id, status=error.status)
-    return PlainTextResponse(error.message, error.status, {"x-request-id": request_id})
+    dialect = dialect_for(path)
+    if dialect is None:
+        return PlainTextResponse(error.message, error.status, {"x-request-id": request_id})
+    return json_response(
+        dialect.error_body(error), request_id, status=error.status, headers=dialect.error_headers(error)
+    )

@@ -10,5 +10,6 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
 ]
 
+handler400 = "conversations.dashboard.views.errors.bad_request"
 handler404 = "conversations.dashboard.views.errors.page_not_found"
 handler500 = "conversations.dashboard.views.errors.server_error"

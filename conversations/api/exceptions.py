@@ -11,7 +11,6 @@ from django.http import Http404, HttpResponse, UnreadablePostError
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions, status
 
-from conversations.api.dialects import OPENAI, Dialect
 from conversations.errors import (
     BadRequestError,
     DaehwaError,
@@ -25,6 +24,7 @@ from conversations.errors import (
     StorageUnavailableError,
     UnsupportedMediaTypeError,
 )
+from conversations.wire.dialects import OPENAI, Dialect
 
 logger = logging.getLogger(__name__)
 

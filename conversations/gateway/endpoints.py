@@ -114,8 +114,9 @@ class ChatCompletionsEndpoint:
         )
 
     def _refuse(self, error: DaehwaError, request_id: str) -> Response:
-        headers = self.surface.error_headers(error)
-        return json_response(self.surface.error_body(error), request_id, status=error.status, headers=headers)
+        dialect = self.surface.dialect
+        headers = dialect.error_headers(error)
+        return json_response(dialect.error_body(error), request_id, status=error.status, headers=headers)
 
 
 def json_response(

@@ -6,12 +6,13 @@ from typing import Protocol
 from django.conf import settings
 from starlette.requests import Request
 
-from conversations.errors import DaehwaError, InvalidKeyError
+from conversations.errors import InvalidKeyError
 from conversations.services.answering import CheckedAnswer
 from conversations.services.recording import Surface as SurfaceName
 from conversations.services.relaying import Relay
 from conversations.wire import azure, openai
 from conversations.wire.calls import ChatCall
+from conversations.wire.dialects import AZURE, OPENAI, Dialect
 from conversations.wire.sse import PING
 
 
@@ -22,6 +23,10 @@ class Surface(Protocol):
     def name(self) -> SurfaceName:
         """The word that is kept with the record."""
 
+    @property
+    def dialect(self) -> Dialect:
+        """How errors are written."""
+
     def read_key(self, request: Request) -> str:
         """The API key that the client sent. Raises ``InvalidKeyError`` when there is none."""
 
@@ -30,12 +35,6 @@ class Surface(Protocol):
 
     def read_call(self, request: Request, body: bytes) -> ChatCall:
         """The validated call."""
-
-    def error_body(self, error: DaehwaError) -> bytes:
-        """The error in the surface's envelope."""
-
-    def error_headers(self, error: DaehwaError) -> dict[str, str]:
-        """The headers that belong to the error."""
 
     def completion_body(self, answer: CheckedAnswer) -> bytes:
         """The completion as this surface's clients need it."""
@@ -57,6 +56,7 @@ class OpenAISurface:
     """``/v1``: OpenAI's API with xAI's ``deferred``."""
 
     name: SurfaceName = "openai"
+    dialect: Dialect = OPENAI
 
     def read_key(self, request: Request) -> str:
         """The bearer token."""
@@ -68,14 +68,6 @@ class OpenAISurface:
     def read_call(self, request: Request, body: bytes) -> ChatCall:
         """The call by OpenAI's and xAI's rules."""
         return openai.read_call(body)
-
-    def error_body(self, error: DaehwaError) -> bytes:
-        """OpenAI's envelope."""
-        return openai.error_body(error)
-
-    def error_headers(self, error: DaehwaError) -> dict[str, str]:
-        """Whether and when to try again."""
-        return openai.error_headers(error)
 
     def completion_body(self, answer: CheckedAnswer) -> bytes:
         """As it is."""
@@ -91,6 +83,7 @@ class AzureSurface:
     """``/models``: Azure AI Model Inference."""
 
     name: SurfaceName = "azure"
+    dialect: Dialect = AZURE
 
     def read_key(self, request: Request) -> str:
         """The ``api-key`` header, else the bearer token."""
@@ -103,14 +96,6 @@ class AzureSurface:
     def read_call(self, request: Request, body: bytes) -> ChatCall:
         """The call by Azure's rules."""
         return azure.read_call(body, request.headers.get("extra-parameters"), modalities=settings.UPSTREAM_MODALITIES)
-
-    def error_body(self, error: DaehwaError) -> bytes:
-        """Azure's envelope."""
-        return azure.error_body(error)
-
-    def error_headers(self, error: DaehwaError) -> dict[str, str]:
-        """``x-ms-error-code``, and whether and when to try again."""
-        return azure.error_headers(error)
 
     def completion_body(self, answer: CheckedAnswer) -> bytes:
         """With ``usage``, which Azure's clients cannot do without."""

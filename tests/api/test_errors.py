@@ -106,3 +106,15 @@ def test_query_strings_that_hold_nul_are_never_a_fault(holder: Client, project: 
         for name in [*names, "\0", "metadata[\0]"]:
             assert holder.get(path, {name: "\0"}).status_code in {200, 400}
     assert ChatRequest.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/models/info", "/api/requests/"])
+def test_unknown_host_is_a_400_in_the_dialect(client: Client, path: str) -> None:
+    answer = client.get(path, headers={"host": "somewhere.else"})
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
+    assert answer.json()["error"]["code"] in {"invalid_value", "BadRequest"}
+
+
+def test_unknown_host_is_a_plain_400_on_pages(client: Client) -> None:
+    answer = client.get("/", headers={"host": "somewhere.else"})
+    assert (answer.status_code, answer["Content-Type"]) == (400, "text/plain")

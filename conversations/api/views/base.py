@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from conversations.api.authentication import ApiKeyAuthentication, AzureKeyAuthentication
-from conversations.api.dialects import AZURE, OPENAI, Dialect
 from conversations.models import ApiKey, Project
+from conversations.wire.dialects import AZURE, OPENAI, Dialect
 
 
 class AlwaysJson(BaseContentNegotiation):

@@ -1,4 +1,4 @@
-"""How a surface writes down an error."""
+"""How each surface writes down an error, and which surface a path belongs to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,3 +20,10 @@ OPENAI = Dialect(openai.error_body, openai.error_headers)
 
 AZURE = Dialect(azure.error_body, azure.error_headers)
 """``/models``."""
+
+_BY_ROOT = {"v1": OPENAI, "api": OPENAI, "models": AZURE}
+
+
+def dialect_for(path: str) -> Dialect | None:
+    """The dialect that is spoken at this path; None where the pages are."""
+    return _BY_ROOT.get(path.removeprefix("/").partition("/")[0])
