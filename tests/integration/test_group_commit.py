@@ -1,6 +1,7 @@
 """Statements of many concurrent requests, committed together on a PostgreSQL that may go away."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import tempfile
@@ -17,8 +18,6 @@ from config.postgres import attach
 from conversations.errors import StorageUnavailableError
 from conversations.services.database import LARGEST_BATCH, GroupCommit, Pool, fetch_one, open_pool
 from conversations.services.statements import Statement
-
-pytestmark = pytest.mark.asyncio
 
 ADD = "INSERT INTO line (text) VALUES (%(text)s) RETURNING number, text"
 UNIQUE = "INSERT INTO taken (number) VALUES (%(number)s)"
@@ -70,9 +69,11 @@ async def commits(pool: Pool) -> int:
 
 async def crash(pool: Pool) -> None:
     """Kill a backend, at which the server ends all others, recovers and comes back at the same address."""
-    row = await fetch_one(pool, Statement("SELECT pg_backend_pid() AS pid", {}))
-    assert row is not None
-    os.kill(row["pid"], signal.SIGKILL)
+    with contextlib.suppress(psycopg.OperationalError):
+        async with pool.connection() as victim, pool.connection() as witness:
+            os.kill(victim.info.backend_pid, signal.SIGKILL)
+            while True:
+                await witness.execute("SELECT 1")
 
 
 async def test_every_one_of_many_concurrent_writes_gets_its_own_row(pool: Pool) -> None:
