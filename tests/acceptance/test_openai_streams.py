@@ -170,15 +170,16 @@ def test_a_stream_that_fails_in_the_middle_raises_and_is_recorded_as_failed(
 
 def test_a_failed_stream_ends_with_an_error_and_a_cut_body(live: LiveServer) -> None:
     body = {"model": "scripted", "stream": True, "messages": told(content="one two", cut={"after": 2, "how": "reset"})}
-    received = b""
     headers = {"Authorization": f"Bearer {live.key}"}
-    with requests.post(f"{live.origin}/v1/chat/completions", json=body, headers=headers, stream=True) as response:
-        with pytest.raises(requests.exceptions.ChunkedEncodingError):
-            for piece in response.iter_content(None):
-                received += piece
-    last = received.decode().strip().split("\n\n")[-1]
+    received: list[bytes] = []
+    with (
+        requests.post(f"{live.origin}/v1/chat/completions", json=body, headers=headers, stream=True) as response,
+        pytest.raises(requests.exceptions.ChunkedEncodingError),
+    ):
+        received.extend(response.iter_content(None))
+    last = b"".join(received).decode().strip().split("\n\n")[-1]
     assert set(json.loads(last.removeprefix("data: "))["error"]) == {"message", "type", "param", "code"}
-    assert b"[DONE]" not in received
+    assert "[DONE]" not in b"".join(received).decode()
 
 
 @pytest.mark.parametrize(
