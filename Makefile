@@ -2,7 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-UV := $(VENV)/bin/uv
+COMPILE := pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header --extra local-model
+
+# uv installs the rest and goes again with pip: together they would be an eighth of the installation.
+get_uv = echo "Installing into $(VENV)…" \
+	&& $(PYTHON) -c 'import sys; sys.version_info >= (3, 12) or sys.exit("Daehwa needs Python 3.12 or newer, and this one is " + sys.version.split()[0] + ".")' \
+	&& $(PYTHON) -m venv $(VENV) \
+	&& $(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+sync = $(VENV)/bin/uv pip sync --quiet --require-hashes $(1) && $(VENV)/bin/uv pip uninstall --quiet pip uv
 
 .PHONY: up test lint campaign lock i18n screenshots
 
@@ -21,23 +28,16 @@ lint: $(VENV)/.synced-test
 campaign: $(VENV)/.synced-test ## The long runs: workers killed before and after every step
 	$(RUN) -m pytest -m campaign $(ARGS)
 
-lock: $(VENV)/bin/uv ## Compile the lock files from pyproject.toml
-	$(UV) pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header \
-		--extra local-model pyproject.toml --output-file requirements.txt
-	$(UV) pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header \
-		--extra local-model --group dev pyproject.toml --output-file requirements-dev.txt
+lock: ## Compile the lock files from pyproject.toml
+	$(get_uv)
+	$(VENV)/bin/uv $(COMPILE) pyproject.toml --output-file requirements.txt
+	$(VENV)/bin/uv $(COMPILE) --group dev pyproject.toml --output-file requirements-dev.txt
 
-# The development packages contain the others, so `make up` after `make test` changes nothing.
-$(VENV)/.synced-up: requirements.txt | $(VENV)/bin/uv
-	@test -e $(VENV)/.synced-test || $(UV) pip sync --quiet --require-hashes requirements.txt
+# The development packages contain the others, so `make up` after `make test` installs nothing.
+$(VENV)/.synced-up: requirements.txt
+	@test -e $(VENV)/.synced-test || { $(get_uv) && $(call sync,requirements.txt); }
 	@touch $@
 
-$(VENV)/.synced-test: requirements-dev.txt | $(VENV)/bin/uv
-	@$(UV) pip sync --quiet --require-hashes requirements-dev.txt
+$(VENV)/.synced-test: requirements-dev.txt
+	@$(get_uv) && $(call sync,requirements-dev.txt)
 	@touch $@
-
-$(VENV)/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 12) or sys.exit("Daehwa needs Python 3.12 or newer, and python3 here is " + sys.version.split()[0] + ".")'
-	@echo "Installing into $(VENV) (about 200 MB, once)…"
-	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
