@@ -45,7 +45,9 @@ class Command(DaehwaCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start everything, say where it is, and keep it running."""
-        signal.signal(signal.SIGTERM, _stop)
+        # Also SIGINT: a shell that starts it in the background leaves that one ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
         host, port = options["host"], options["port"]
         # A killed worker or server is reported by its own process; the parent only restarts it.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
