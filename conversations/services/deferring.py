@@ -19,12 +19,14 @@ from django.conf import settings
 from conversations.errors import (
     ContentDeletedError,
     DaehwaError,
+    InternalError,
     StorageUnavailableError,
     UpstreamError,
     WorkerLostError,
+    describe_fault,
 )
 from conversations.services import statements
-from conversations.services.answering import ask_upstream
+from conversations.services.answering import CheckedAnswer, ask_upstream
 from conversations.services.database import Pool, fetch_one
 from conversations.services.recording import Record, Recorder
 from conversations.services.statements import Statement
@@ -57,7 +59,9 @@ class DeferredRunner:
                 await self._attempt(record, claim)
         except asyncio.CancelledError:
             # The worker is being stopped: another one may start at once, and this attempt does not count.
-            await asyncio.shield(self._hand_back(record, outcome="released", reason="worker_stopped", delay=0))
+            # Without the database the lease runs out, which does the same later.
+            with contextlib.suppress(StorageUnavailableError):
+                await asyncio.shield(self._hand_back(record, outcome="released", reason="worker_stopped", delay=0))
             raise
 
     async def _claim(self, request_pk: int) -> dict[str, Any] | None:
@@ -71,12 +75,7 @@ class DeferredRunner:
 
     async def _attempt(self, record: Record, claim: dict[str, Any]) -> None:
         try:
-            if claim["request_body"] is None:
-                raise ContentDeletedError
-            if claim["tries"] >= settings.DEFERRED_MAX_ATTEMPTS:
-                raise WorkerLostError
-            call = openai.read_call(claim["request_body"])
-            answer = await ask_upstream(self.client, call, idempotency_key=record.request_id)
+            answer = await self._ask(record, claim)
         except DaehwaError as error:
             if self._may_try_again(error, claim["tries"]):
                 delay = min(error.retry_after or 2.0 ** claim["tries"], MAX_DELAY)
@@ -84,10 +83,22 @@ class DeferredRunner:
                 await self._hand_back(record, outcome="retried", reason=reason, delay=delay)
                 return
             saved = await self.recorder.fail(record, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the request must end
+            # Its text may quote a prompt, so only its kind and place reach the log.
+            logger.error("%s failed: %s", record.request_id, describe_fault(error))  # noqa: TRY400
+            saved = await self.recorder.fail(record, InternalError())
         else:
             saved = await self.recorder.complete(record, answer.members, answer.body)
         if not saved:
             logger.warning("stale_fence: attempt %d of %s came too late", record.attempt, record.request_id)
+
+    async def _ask(self, record: Record, claim: dict[str, Any]) -> CheckedAnswer:
+        if claim["request_body"] is None:
+            raise ContentDeletedError
+        if claim["tries"] >= settings.DEFERRED_MAX_ATTEMPTS:
+            raise WorkerLostError
+        call = openai.read_call(claim["request_body"])
+        return await ask_upstream(self.client, call, idempotency_key=record.request_id)
 
     @staticmethod
     def _may_try_again(error: DaehwaError, tries: int) -> bool:
