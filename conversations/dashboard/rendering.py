@@ -38,7 +38,7 @@ _INVISIBLE = re.compile(
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _ALIGNED = {"align-center", "align-end"}
 _TAGS = {"a", "blockquote", "br", "code", "em", "hr", "li", "ol", "p", "pre", "s", "span", "strong", "ul"}
-_TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr"}
+_TAGS |= {"h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr"}
 _CLEANER = nh3.Cleaner(
     tags=_TAGS,
     attributes={"a": {"href", "title"}, "ol": {"start"}},
@@ -51,7 +51,7 @@ _CLEANER = nh3.Cleaner(
 
 
 class _Renderer(RendererHTML):
-    """markdown-it's own, with classes for styles (the policy forbids those) and with the host after each link."""
+    """markdown-it's own, fitted into a page: no styles, no headings above the page's own, and the host after each link."""
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """A table's cell, its alignment as a class."""
@@ -63,6 +63,13 @@ class _Renderer(RendererHTML):
         return self.renderToken(tokens, idx, options, env)
 
     td_open = th_open
+
+    def heading_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """A heading, below those of the page itself."""
+        tokens[idx].tag = f"h{min(int(tokens[idx].tag[1]) + 3, 6)}"
+        return self.renderToken(tokens, idx, options, env)
+
+    heading_close = heading_open
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """The end of a link, and where it really leads."""

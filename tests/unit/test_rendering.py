@@ -54,6 +54,10 @@ def test_links_name_the_host_that_they_lead_to():
     assert 'rel="noopener noreferrer nofollow"' in html
 
 
+def test_headings_stand_below_those_of_the_page():
+    assert markdown("# a\n\n### b") == "<h4>a</h4>\n<h6>b</h6>\n"
+
+
 def test_tables_keep_their_alignment_without_styles():
     html = markdown("| a | b |\n|:-:|--:|\n| 1 | 2 |")
     assert '<td class="align-center">1</td>' in html
