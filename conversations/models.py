@@ -2,16 +2,28 @@
 
 Bodies stand in a table of their own (``Body``), wide and cold: nothing that lists, filters or sums
 touches it. The gateway and the workers write these tables with the statements of
-``services.statements``; these classes own the schema and serve every read.
+``services.statements``; these classes own the schema and serve every read. What is searched for in texts
+(``SearchText``) and what is summed (``UsageRollup``) is filled after a request's end, off the commit path.
 """
 
+from typing import TYPE_CHECKING
+
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Now
 from django.utils.translation import gettext_lazy as _
 
 from conversations.querysets import ApiKeyQuerySet, ChatRequestQuerySet, ProjectQuerySet
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+def _token_sum(name: "StrOrPromise") -> "models.DecimalField[int | None, int | None]":
+    # Two counts of 64 bits are already more than 64 bits.
+    return models.DecimalField(name, max_digits=38, decimal_places=0, null=True, blank=True)
 
 
 class Project(models.Model):
@@ -109,6 +121,24 @@ class ChatRequest(models.Model):
     stored = models.BooleanField(_("stored"), default=False, help_text=_("The client asked with store: true."))
     content_kept = models.BooleanField(_("content kept"), default=False)
     is_sample = models.BooleanField(_("sample"), default=False)
+    has_images = models.BooleanField(_("has images"), default=False, db_default=False)
+    has_audio = models.BooleanField(
+        _("has audio"), default=False, db_default=False, help_text=_("In the request or in the answer.")
+    )
+    prefix_hashes = ArrayField(
+        models.UUIDField(),
+        verbose_name=_("conversation hashes"),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("One for each answer that the messages continue, where the content is kept."),
+    )
+    enriched = models.BooleanField(
+        _("enriched"),
+        default=False,
+        db_default=False,
+        help_text=_("Its text can be searched for and its usage is in the sums."),
+    )
 
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.RECEIVED)
     reason = models.CharField(_("reason"), max_length=64, blank=True)
@@ -146,6 +176,14 @@ class ChatRequest(models.Model):
             ),
             models.Index(fields=["is_sample"], condition=models.Q(is_sample=True), name="request_samples"),
             GinIndex(fields=["metadata"], opclasses=["jsonb_path_ops"], name="request_metadata"),
+            GinIndex(fields=["prefix_hashes"], name="request_prefix_hashes"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(enriched=False, state__in=["completed", "failed", "cancelled", "expired"]),
+                name="request_to_enrich",
+            ),
+            # What no rollup has summed yet, also of requests that still run.
+            models.Index(fields=["received_at"], condition=models.Q(enriched=False), name="request_not_summed"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -219,6 +257,17 @@ class Completion(models.Model):
     finish_reasons = ArrayField(models.TextField(), verbose_name=_("finish reasons"), default=list)
     tool_call_ids = ArrayField(models.TextField(), verbose_name=_("tool call IDs"), default=list)
     service_tier = models.TextField(_("service tier"), blank=True)
+    answer_hashes = ArrayField(
+        models.UUIDField(),
+        verbose_name=_("answer hashes"),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("One for each choice: the conversation up to it, where the content is kept."),
+    )
+    refused = models.BooleanField(
+        _("refused"), default=False, db_default=False, help_text=_("A choice holds a refusal.")
+    )
 
     usage_source = models.CharField(_("usage source"), max_length=16, choices=UsageSource)
     usage_flawed = models.BooleanField(
@@ -234,6 +283,21 @@ class Completion(models.Model):
     prompt_audio_tokens = models.BigIntegerField(_("prompt audio tokens"), null=True, blank=True)
     prompt_image_tokens = models.BigIntegerField(_("prompt image tokens"), null=True, blank=True)
     completion_audio_tokens = models.BigIntegerField(_("completion audio tokens"), null=True, blank=True)
+    cost = models.DecimalField(
+        _("cost"),
+        max_digits=20,
+        decimal_places=10,
+        null=True,
+        blank=True,
+        help_text=_("In US dollars; empty where the price or the usage is not known."),
+    )
+    price_version = models.TextField(
+        _("price version"),
+        default="",
+        db_default="",
+        blank=True,
+        help_text=_("The price list that the cost was worked out with, and its date."),
+    )
 
     class Meta:
         verbose_name = _("chat completion")
@@ -247,6 +311,7 @@ class Completion(models.Model):
                 name="completion_stored_in_order",
             ),
             GinIndex(fields=["tool_call_ids"], name="completion_tool_call_ids"),
+            GinIndex(fields=["answer_hashes"], name="completion_answer_hashes"),
         ]
 
     def __str__(self) -> str:
@@ -272,3 +337,104 @@ class Body(models.Model):
 
     def __str__(self) -> str:
         return f"body of {self.request_id}"
+
+
+class SearchText(models.Model):
+    """What was said in a request and its answer, as far as the content is kept, and the grams that find it.
+
+    ``said`` is in Unicode's NFKC form with its case kept; ``grams`` are those of ``wire.grams``.
+    """
+
+    request = models.OneToOneField(
+        ChatRequest, models.CASCADE, primary_key=True, related_name="search_text", verbose_name=_("request")
+    )
+    said = models.TextField(_("said"))
+    grams = ArrayField(models.TextField(), verbose_name=_("grams"))
+
+    class Meta:
+        verbose_name = _("search text")
+        verbose_name_plural = _("search texts")
+        indexes = [GinIndex(fields=["grams"], name="search_text_grams")]
+
+    def __str__(self) -> str:
+        return f"search text of {self.request_id}"
+
+
+class UsageRollup(models.Model):
+    """The usage of one UTC hour's requests that have all these dimensions in common, less the samples.
+
+    It sums exactly the requests that are ``enriched``. ``model`` is the one that answered (else the one that was
+    asked for), ``failures`` the failed and expired ones, ``missing`` the completions without usage and ``priced``
+    those whose cost is known. A sum is NULL where no record had such a count: nothing known is not nothing used.
+    """
+
+    hour = models.DateTimeField(_("hour"))
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+", verbose_name=_("project"))
+    api_key = models.ForeignKey(
+        ApiKey, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("API key")
+    )
+    model = models.TextField(_("model"), blank=True)
+    surface = models.CharField(_("surface"), max_length=16)
+    service_tier = models.TextField(_("service tier"), blank=True)
+    end_user = models.TextField(_("user"), blank=True)
+
+    requests = models.BigIntegerField(_("requests"))
+    completions = models.BigIntegerField(_("completions"))
+    failures = models.BigIntegerField(_("failures"))
+    missing = models.BigIntegerField(_("missing usage"))
+    priced = models.BigIntegerField(_("priced"))
+    duration_ms = models.BigIntegerField(_("duration in milliseconds"), help_text=_("Of the completions, together."))
+    duration_max_ms = models.BigIntegerField(_("longest duration in milliseconds"))
+    prompt_tokens = _token_sum(_("prompt tokens"))
+    completion_tokens = _token_sum(_("completion tokens"))
+    total_tokens = _token_sum(_("total tokens"))
+    cached_tokens = _token_sum(_("cached tokens"))
+    cache_write_tokens = _token_sum(_("cache write tokens"))
+    reasoning_tokens = _token_sum(_("reasoning tokens"))
+    prompt_text_tokens = _token_sum(_("prompt text tokens"))
+    prompt_audio_tokens = _token_sum(_("prompt audio tokens"))
+    prompt_image_tokens = _token_sum(_("prompt image tokens"))
+    completion_audio_tokens = _token_sum(_("completion audio tokens"))
+    cost = models.DecimalField(_("cost"), max_digits=30, decimal_places=10, null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("usage rollup")
+        verbose_name_plural = _("usage rollups")
+        constraints = [
+            # A user's name alone may be almost as long as an index's row may be.
+            models.UniqueConstraint(
+                "project",
+                "hour",
+                "api_key",
+                "model",
+                "surface",
+                "service_tier",
+                MD5("end_user"),
+                nulls_distinct=False,
+                name="usage_rollup_is_one_a_cell",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%dT%H} {self.model}"
+
+
+class SavedView(models.Model):
+    """A search under a name: its owner's own, or shown to everybody who signs in."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="saved_views", verbose_name=_("owner")
+    )
+    name = models.CharField(_("name"), max_length=100)
+    query = models.TextField(_("query string"), blank=True)
+    is_shared = models.BooleanField(_("shared"), default=False)
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+
+    class Meta:
+        ordering = ("name", "pk")
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="saved_view_name_is_unique")]
+
+    def __str__(self) -> str:
+        return self.name
