@@ -10,7 +10,7 @@ import time
 
 from django.conf import settings
 
-from conversations.errors import DaehwaError, InternalError, StreamCutError, describe_fault
+from conversations.errors import DaehwaError, InternalError, StorageUnavailableError, StreamCutError, describe_fault
 from conversations.ids import new_response_id
 from conversations.services.answering import (
     CheckedAnswer,
@@ -101,7 +101,7 @@ class Relay:
         async with self._client.stream(body, idempotency_key=self._record.request_id) as answer:
             if answer.content_type == EVENT_STREAM:
                 return await self._read_events(answer)
-            whole = check_answer((await answer.read_whole()).body, self._call)
+            whole = check_answer(await _read_whole(answer), self._call)
             for chunk in unfold(whole.members, include_usage=self._call.include_usage):
                 self._emit(sse.event(encode(chunk)))
             return whole
@@ -146,6 +146,8 @@ class Relay:
         partial = encode(self._fold.so_far()) if started else None
         try:
             await self._recorder.fail(self._record, error, partial=partial)
+        except StorageUnavailableError:
+            logger.error("%s failed, and the database is away.", self._record.request_id)  # noqa: TRY400
         finally:
             self.failed = True
             if self._opened.done():
@@ -153,6 +155,14 @@ class Relay:
                 self._pieces.put_nowait(None)
             else:
                 self._opened.set_exception(error)
+
+
+async def _read_whole(answer: AnswerStream) -> bytes:
+    body = (await answer.read_whole()).body
+    failure = failure_in_answer(body)
+    if failure is not None:
+        raise failure
+    return body
 
 
 async def _read_last_bytes(answer: AnswerStream) -> None:

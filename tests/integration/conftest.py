@@ -1,13 +1,15 @@
 """What the gateway and the workers are made of, on the run's database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from pytest_django import DjangoDbBlocker
 
-from conversations.models import ApiKey, Project
+from conversations.models import ChatRequest, Project
 from conversations.services.database import GroupCommit, Pool, fetch_one, open_pool
+from conversations.services.keys import create_api_key
 from conversations.services.recording import Caller, Recorder
 from conversations.services.statements import Statement
 
@@ -55,8 +57,22 @@ class Rows:
             await connection.execute(sql.encode(), parameters)
 
 
+@pytest.fixture(scope="module")
+def caller(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Caller]:
+    """A call with a key of a project that keeps content as asked; the module's rows are all its own."""
+    with django_db_blocker.unblock():
+        project = Project.objects.create(slug="recorded")
+        key, _ = create_api_key(project, "tests")
+        try:
+            yield Caller(project_pk=project.pk, api_key_pk=key.pk)
+        finally:
+            ChatRequest.objects.filter(project=project).delete()
+            key.delete()
+            project.delete()
+
+
 @pytest_asyncio.fixture
-async def pool(transactional_db: None) -> AsyncIterator[Pool]:
+async def pool(db: None) -> AsyncIterator[Pool]:
     """The pool that the gateway and the workers use."""
     async with open_pool() as opened:
         yield opened
@@ -72,9 +88,3 @@ def rows(pool: Pool) -> Rows:
 def recorder(pool: Pool) -> Recorder:
     """A recorder with a group commit of its own."""
     return Recorder(GroupCommit(pool))
-
-
-@pytest.fixture
-def caller(transactional_db: None, project: Project, api_key: str) -> Caller:
-    """A call with a key of a project that keeps content as asked."""
-    return Caller(project_pk=project.pk, api_key_pk=ApiKey.objects.get().pk)
