@@ -72,6 +72,9 @@ def updated(locale: str, texts: Catalog) -> Catalog:
     catalog = read(locale)
     catalog.update(texts, no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
+    catalog.header_comment = "# The texts of Daehwa's pages."
+    catalog.version = catalog.msgid_bugs_address = catalog.last_translator = catalog.language_team = ""
+    catalog.revision_date = catalog.creation_date
     return catalog
 
 
