@@ -102,9 +102,9 @@ class LiveServer:
         _signal_group(self.server, signal.SIGKILL)
         self.server.wait(STOP_SECONDS)
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start one more ``manage.py worker``."""
-        worker = self._start([MANAGE, "worker"])
+    def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start one more ``manage.py worker``, with changes to its environment."""
+        worker = self._start([MANAGE, "worker"], environment)
         self.workers.append(worker)
         return worker
 
@@ -152,11 +152,11 @@ class LiveServer:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: list[str], changes: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *arguments],
-                env=self._environment,
+                env={**self._environment, **(changes or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -16,6 +16,7 @@ def live(scripted_upstream: ScriptedUpstream) -> Iterator[LiveServer]:
     """The server and a worker, in front of the scripted upstream; quiet streams get a heartbeat soon."""
     with LiveServer(scripted_upstream.url, STREAM_HEARTBEAT_SECONDS="0.3") as server:
         yield server
+        assert "Traceback" not in server.log_text, server.log_text
 
 
 @pytest.fixture

@@ -12,60 +12,21 @@ import requests
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
 
+from tests.acceptance.deferring import HELLO, Holder
 from tests.live import LiveServer, told, wait_until
 from tests.scripted_upstream import ScriptedUpstream
-
-HELLO: Any = [{"role": "user", "content": "안녕하세요"}]
-
-
-class Holder:
-    """What xAI's documentation shows: requests, a bearer token, and a loop."""
-
-    def __init__(self, origin: str, key: str) -> None:
-        self.origin = origin
-        self.headers = {"Authorization": f"Bearer {key}"}
-
-    def defer(self, messages: Any = HELLO, **changes: Any) -> str:
-        """Send it; the request ID."""
-        body = {"model": "scripted", "messages": messages, "deferred": True, **changes}
-        response = requests.post(f"{self.origin}/v1/chat/completions", json=body, headers=self.headers)
-        assert response.status_code == 200, response.text
-        assert list(response.json()) == ["request_id"]
-        request_id: str = response.json()["request_id"]
-        assert response.headers["x-request-id"] == request_id
-        return request_id
-
-    def fetch(self, request_id: str) -> requests.Response:
-        """One question for the result."""
-        return requests.get(f"{self.origin}/v1/chat/deferred-completion/{request_id}", headers=self.headers)
-
-    def wait(self, request_id: str) -> requests.Response:
-        """The first answer that is not 202."""
-
-        def ended() -> list[requests.Response]:
-            response = self.fetch(request_id)
-            # A refusal is false in requests, a list of one is not.
-            return [] if response.status_code == 202 else [response]
-
-        found: list[requests.Response] = wait_until(ended, what="the result")
-        return found[0]
-
-    def wait_for_state(self, live: LiveServer, request_id: str, *states: str) -> None:
-        """Wait without fetching."""
-        sql = "SELECT 1 FROM conversations_chatrequest WHERE request_id = %s AND state = ANY(%s)"
-        wait_until(lambda: live.query(sql, request_id, list(states)), what=f"one of {states}")
 
 
 @pytest.fixture
 def holder(live: LiveServer) -> Holder:
     """A holder of the usual key."""
-    return Holder(live.origin, live.key)
+    return Holder(live)
 
 
 @pytest.fixture
 def once(live: LiveServer) -> Holder:
     """A holder of a key of the project whose results are read once."""
-    return Holder(live.origin, live.read_once_key)
+    return Holder(live, live.read_once_key)
 
 
 def test_a_deferred_answer_is_202_and_empty_until_it_is_ready(holder: Holder) -> None:
@@ -81,7 +42,7 @@ def test_a_deferred_answer_is_202_and_empty_until_it_is_ready(holder: Holder) ->
 
 def test_a_deferred_call_does_not_wait_for_the_model(holder: Holder) -> None:
     body = {"model": "m", "messages": told(content="x", delay=5), "deferred": True}
-    url = f"{holder.origin}/v1/chat/completions"
+    url = f"{holder.live.origin}/v1/chat/completions"
     assert requests.post(url, json=body, headers=holder.headers).elapsed < dt.timedelta(seconds=2)
 
 
@@ -108,7 +69,7 @@ def test_openais_client_defers_and_fetches(client: OpenAI, lenient: OpenAI) -> N
 
 def test_exactly_one_of_many_parallel_readers_gets_a_read_once_result(live: LiveServer, once: Holder) -> None:
     request_id = once.defer()
-    once.wait_for_state(live, request_id, "completed")
+    once.wait_for_state(request_id, "completed")
     with ThreadPoolExecutor(20) as readers:
         answers = list(readers.map(once.fetch, [request_id] * 20))
     assert sorted(answer.status_code for answer in answers) == [200] + [404] * 19
@@ -120,7 +81,7 @@ def test_exactly_one_of_many_parallel_readers_gets_a_read_once_result(live: Live
 
 def test_nobody_gets_a_read_once_result_a_day_later(live: LiveServer, once: Holder) -> None:
     request_id = once.defer()
-    once.wait_for_state(live, request_id, "completed")
+    once.wait_for_state(request_id, "completed")
     sql = "UPDATE conversations_chatrequest SET finished_at = finished_at - interval '24 h' WHERE request_id = %s"
     live.query(f"{sql} RETURNING 1", request_id)
     assert once.fetch(request_id).status_code == 404
@@ -128,7 +89,7 @@ def test_nobody_gets_a_read_once_result_a_day_later(live: LiveServer, once: Hold
 
 def test_a_foreign_question_is_404_and_consumes_nothing(live: LiveServer, once: Holder, holder: Holder) -> None:
     request_id = once.defer()
-    once.wait_for_state(live, request_id, "completed")
+    once.wait_for_state(request_id, "completed")
     foreign = holder.fetch(request_id)
     unknown = holder.fetch("req_" + "0" * 32)
     assert foreign.status_code == unknown.status_code == 404
@@ -138,7 +99,7 @@ def test_a_foreign_question_is_404_and_consumes_nothing(live: LiveServer, once: 
 
 def test_a_call_that_was_not_deferred_is_not_there(holder: Holder) -> None:
     body = {"model": "m", "messages": HELLO, "deferred": False, "store": True}
-    created = requests.post(f"{holder.origin}/v1/chat/completions", json=body, headers=holder.headers)
+    created = requests.post(f"{holder.live.origin}/v1/chat/completions", json=body, headers=holder.headers)
     assert "request_id" not in created.json()
     assert holder.fetch(created.headers["x-request-id"]).status_code == 404
 
@@ -213,7 +174,7 @@ def test_a_stored_one_that_is_deleted_is_gone_as_a_deferred_one_too(client: Open
 def test_a_wrong_deferred_call_is_refused_at_once(holder: Holder) -> None:
     for changes in ({"temperature": 3}, {"stream": True}, {"deferred": "yes"}, {"messages": []}):
         body = {"model": "m", "messages": HELLO, "deferred": True, **changes}
-        response = requests.post(f"{holder.origin}/v1/chat/completions", json=body, headers=holder.headers)
+        response = requests.post(f"{holder.live.origin}/v1/chat/completions", json=body, headers=holder.headers)
         assert response.status_code == 400
 
 
@@ -234,7 +195,7 @@ def unattended(scripted_upstream: ScriptedUpstream) -> Iterator[LiveServer]:
 
 
 def test_what_is_deferred_while_no_worker_runs_waits_for_one(unattended: LiveServer) -> None:
-    holder = Holder(unattended.origin, unattended.key)
+    holder = Holder(unattended)
     ids = [holder.defer() for _ in range(3)]
     assert {holder.fetch(request_id).status_code for request_id in ids} == {202}
     unattended.start_worker()
