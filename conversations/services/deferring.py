@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +32,7 @@ from conversations.services.recording import Record, Recorder
 from conversations.services.statements import Statement
 from conversations.upstream.client import UpstreamClient
 from conversations.wire import openai
+from conversations.wire.threads import chain_of
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ class DeferredRunner:
             logger.error("%s failed: %s", record.request_id, describe_fault(error))  # noqa: TRY400
             saved = await self.recorder.fail(record, InternalError())
         else:
-            saved = await self.recorder.complete(record, answer.members, answer.body)
+            tip = chain_of(claim["project_pk"], openai.read_call(claim["request_body"]).messages).tip
+            saved = await self.recorder.complete(replace(record, tip=tip), answer.members, answer.body)
         if not saved:
             logger.warning("stale_fence: attempt %d of %s came too late", record.attempt, record.request_id)
 

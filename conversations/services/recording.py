@@ -19,13 +19,18 @@ from conversations.services.statements import Statement
 from conversations.wire.calls import ChatCall
 from conversations.wire.json_door import showable
 from conversations.wire.reading import (
+    answers_with_audio,
     created_of,
     finish_reasons_of,
+    has_audio,
+    has_images,
+    is_refused,
     last_user_text,
     model_of,
     response_id_of,
     tool_call_ids_of,
 )
+from conversations.wire.threads import Chain, answer_hashes_of, chain_of
 from conversations.wire.usage import usage_of
 
 type Surface = Literal["openai", "azure", "imported"]
@@ -49,11 +54,15 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A request that is written down. ``attempt`` fences: a write for an older attempt changes nothing."""
+    """A request that is written down. ``attempt`` fences: a write for an older attempt changes nothing.
+
+    ``tip`` is the hash of its messages (``wire.threads``), or empty where the content is not kept.
+    """
 
     pk: int
     request_id: str
     attempt: int = 0
+    tip: bytes = b""
 
 
 class Recorder:
@@ -82,6 +91,7 @@ class Recorder:
         """
         content_kept = call.store or call.deferred or caller.keeps_content
         deferred = mode == "deferred"
+        chain = chain_of(caller.project_pk, call.messages) if content_kept else Chain([], b"")
         row = await self._commit.write(
             Statement(
                 statements.RECEIVE_DEFERRED if deferred else statements.RECEIVE,
@@ -98,6 +108,9 @@ class Recorder:
                     "stored": call.store,
                     "content_kept": content_kept,
                     "is_sample": is_sample,
+                    "has_images": has_images(call.messages),
+                    "has_audio": has_audio(call.messages),
+                    "prefix_hashes": chain.prefixes,
                     "state": "queued" if deferred else "running",
                     "lease": None if deferred else lease,
                     "body": body if content_kept else b"",
@@ -106,7 +119,7 @@ class Recorder:
         )
         if row is None:
             raise InternalError
-        return Record(pk=row["pk"], request_id=request_id)
+        return Record(pk=row["pk"], request_id=request_id, tip=chain.tip)
 
     async def complete(
         self, record: Record, answer: Mapping[str, Any], body: bytes, *, since_first_chunk: float | None = None
@@ -130,6 +143,9 @@ class Recorder:
                     "finish_reasons": finish_reasons_of(answer),
                     "tool_call_ids": tool_call_ids_of(answer),
                     "service_tier": _service_tier(answer),
+                    "has_audio": answers_with_audio(answer),
+                    "refused": is_refused(answer),
+                    "answer_hashes": answer_hashes_of(record.tip, answer) if record.tip else [],
                     "usage_source": usage.pop("source"),
                     "usage_flawed": usage.pop("flawed"),
                     **usage,

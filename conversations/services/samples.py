@@ -10,7 +10,7 @@ from conversations.models import ApiKey, ChatRequest
 from conversations.services import statements
 from conversations.services.database import GroupCommit, Pool, fetch_one, open_pool
 from conversations.services.deferring import WORKER_NAME
-from conversations.services.recording import Caller, Record, Recorder
+from conversations.services.recording import Caller, Recorder
 from conversations.services.sample_conversations import Sample, sample_conversations
 from conversations.services.statements import Statement
 from conversations.wire import azure, openai
@@ -57,7 +57,7 @@ async def _record(pool: Pool, recorder: Recorder, caller: Caller, sample: Sample
         )
         if claim is None:  # a worker on the same database was faster
             return
-        record = Record(pk=record.pk, request_id=record.request_id, attempt=claim["attempt"])
+        record = replace(record, attempt=claim["attempt"])
     answer = encode(_completion(sample))
     await recorder.complete(record, parse_answer(answer).members, answer)
 

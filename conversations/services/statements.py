@@ -35,11 +35,12 @@ _RECEIVE: LiteralString = """
 WITH made AS (
     INSERT INTO conversations_chatrequest (
         request_id, project_id, api_key_id, surface, mode, model, end_user, metadata, preview, stored, content_kept,
-        is_sample, state, reason, error_type, error_code, error_param, error_message, attempt_number,
-        lease_expires_at, received_at, queued_at, started_at
+        is_sample, has_images, has_audio, prefix_hashes, enriched, state, reason, error_type, error_code, error_param,
+        error_message, attempt_number, lease_expires_at, received_at, queued_at, started_at
     ) VALUES (
         %(request_id)s, %(project_pk)s, %(api_key_pk)s, %(surface)s, %(mode)s, %(model)s, %(end_user)s,
-        %(metadata)s, %(preview)s, %(stored)s, %(content_kept)s, %(is_sample)s, %(state)s::text, '', '', '', '', '', 0,
+        %(metadata)s, %(preview)s, %(stored)s, %(content_kept)s, %(is_sample)s, %(has_images)s, %(has_audio)s,
+        %(prefix_hashes)s::uuid[], false, %(state)s::text, '', '', '', '', '', 0,
         clock_timestamp() + make_interval(secs => %(lease)s::float8), clock_timestamp(),
         CASE WHEN %(state)s::text = 'queued' THEN clock_timestamp() END,
         CASE WHEN %(state)s::text = 'running' THEN clock_timestamp() END
@@ -56,16 +57,19 @@ COMPLETE: LiteralString = """
 WITH done AS (
     UPDATE conversations_chatrequest
     SET state = 'completed', finished_at = clock_timestamp(), lease_expires_at = NULL,
-        first_chunk_at = clock_timestamp() - make_interval(secs => %(since_first_chunk)s::float8)
+        first_chunk_at = clock_timestamp() - make_interval(secs => %(since_first_chunk)s::float8),
+        has_audio = has_audio OR %(has_audio)s
     WHERE id = %(pk)s AND state = 'running' AND attempt_number = %(attempt)s
     RETURNING id, project_id, stored, deleted_at IS NULL AS wanted
 ), answer AS (
     INSERT INTO conversations_completion (
         request_id, project_id, response_id, model, created, stored, finish_reasons, tool_call_ids, service_tier,
+        answer_hashes, refused, price_version,
         usage_source, usage_flawed, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens,
         reasoning_tokens, prompt_text_tokens, prompt_audio_tokens, prompt_image_tokens, completion_audio_tokens
     ) SELECT id, project_id, %(response_id)s, %(model)s, %(created)s, stored, %(finish_reasons)s, %(tool_call_ids)s,
-        %(service_tier)s, %(usage_source)s, %(usage_flawed)s, %(prompt_tokens)s, %(completion_tokens)s,
+        %(service_tier)s, CASE WHEN wanted THEN %(answer_hashes)s::uuid[] ELSE '{}' END, %(refused)s, '',
+        %(usage_source)s, %(usage_flawed)s, %(prompt_tokens)s, %(completion_tokens)s,
         %(total_tokens)s, %(cached_tokens)s, %(cache_write_tokens)s, %(reasoning_tokens)s, %(prompt_text_tokens)s,
         %(prompt_audio_tokens)s, %(prompt_image_tokens)s, %(completion_audio_tokens)s
     FROM done
@@ -104,12 +108,12 @@ WITH claimed AS (
         lease_expires_at = clock_timestamp() + make_interval(secs => %(lease)s::float8)
     WHERE id = %(pk)s AND mode = 'deferred' AND state IN ('queued', 'running')
         AND (state = 'queued' OR lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-    RETURNING id, request_id, surface, attempt_number, deleted_at
+    RETURNING id, request_id, project_id, surface, attempt_number, deleted_at
 ), tried AS (
     INSERT INTO conversations_attempt (request_id, number, worker, started_at, outcome, reason)
     SELECT id, attempt_number, %(worker)s, clock_timestamp(), '', '' FROM claimed
 )
-SELECT claimed.id AS pk, claimed.request_id, surface, attempt_number AS attempt, request_body,
+SELECT claimed.id AS pk, claimed.request_id, project_id AS project_pk, surface, attempt_number AS attempt, request_body,
     (SELECT count(*) FROM conversations_attempt a WHERE a.request_id = claimed.id AND a.outcome <> 'released') AS tries
 FROM claimed LEFT JOIN conversations_body body ON body.request_id = claimed.id AND claimed.deleted_at IS NULL
 """

@@ -4,6 +4,7 @@ They take whatever an upstream or a client sent and never raise: what is not the
 should have, is left out. Every text they give is fit for a text column (see ``showable``).
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,6 +69,64 @@ def answer_text(answer: Mapping[str, Any]) -> str:
         transcript = audio.get("transcript") if isinstance(audio, dict) else None
         parts += [_text_of(message.get("content")), _text_of(message.get("refusal")), _text_of(transcript)]
     return showable("\n".join(part for part in parts if part))
+
+
+def has_images(messages: object) -> bool:
+    """Whether a request's messages show the model an image."""
+    return bool(_part_types(messages) & {"image_url", "image", "input_image"})
+
+
+def has_audio(messages: object) -> bool:
+    """Whether a request's messages let the model hear something."""
+    return bool(_part_types(messages) & {"input_audio", "audio_url", "audio"})
+
+
+def answers_with_audio(answer: Mapping[str, Any]) -> bool:
+    """Whether a choice is spoken."""
+    return any(isinstance(message.get("audio"), dict) for message in _messages(answer))
+
+
+def is_refused(answer: Mapping[str, Any]) -> bool:
+    """Whether a choice holds a refusal."""
+    return any(_text_of(message.get("refusal")) for message in _messages(answer))
+
+
+def said_in(call: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    """Everything that was said, in order, a line each: what is searched for.
+
+    That is each message's text, refusal, reasoning and transcript, and the name and arguments of each tool call.
+    """
+    texts = [text for message in _objects(call.get("messages")) for text in _said(message)]
+    texts += [text for message in _messages(answer) for text in _said(message)]
+    return showable("\n".join(texts))
+
+
+def _said(message: Mapping[str, Any]) -> Iterator[str]:
+    audio = message.get("audio")
+    transcript = audio.get("transcript") if isinstance(audio, dict) else None
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    for content in (reasoning, message.get("content"), message.get("refusal"), transcript):
+        if text := _text_of(content):
+            yield text
+    for call in _objects(message.get("tool_calls")):
+        function = call.get("function")
+        if isinstance(function, dict):
+            yield f"{_text_of(function.get('name'))}({_unescaped(_text_of(function.get('arguments')))})"
+
+
+def _unescaped(arguments: str) -> str:
+    """The arguments of a tool call with their letters instead of escapes, as people would look for them."""
+    if "\\u" not in arguments:
+        return arguments
+    try:
+        return json.dumps(json.loads(arguments), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _part_types(messages: object) -> set[str]:
+    parts = (part for message in _objects(messages) for part in _objects(message.get("content")))
+    return {part_type for part in parts if isinstance(part_type := part.get("type"), str)}
 
 
 def _text_of(content: object) -> str:
