@@ -48,7 +48,8 @@ def candidates(pasted: str) -> list[str]:
     if not text or len(text) > 10_000:
         return []
     found: list[str] = []
-    if not re.search(r"\s", text):
+    if "\n" not in text:
+        # An upstream's own ID may hold anything, spaces too.
         found.append(text)
     found += _json_ids(pasted)
     found += _LABEL.findall(text)
