@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from conversations.models import Project
 from conversations.services.keys import create_api_key
 from tests.scripted_upstream import ScriptedUpstream
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """Nobody attacks the passwords of a test, and a slow hash for each of them takes most of its time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -5,16 +5,9 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 HTMX = {"HX-Request": "true", "HX-Target": "result", "HX-Current-URL": "http://testserver/deferred/?request_id=x"}
 """What htmx sends when it asks for the result alone."""
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    """Nobody attacks the passwords of a test, and a slow hash for each of them takes most of its time."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
