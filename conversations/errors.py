@@ -27,6 +27,7 @@
         ├── MalformedAnswerError        502  what it sent is no completion
         ├── AnswerTooLargeError         502  it sent more than is kept
         ├── StreamCutError              502  its stream ended too early
+        ├── ServerStoppedError          500  we stopped while it was at work
         ├── WorkerLostError             500  every worker that ran it was lost
         └── UpstreamStatusError         any  it answered with an error of its own
 
@@ -290,6 +291,15 @@ class StreamCutError(UpstreamError):
 
     reason = "stream_cut"
     default_message = "The upstream's stream ended before the answer was complete."
+
+
+class ServerStoppedError(UpstreamError):
+    """500: the server was stopped, and the upstream may go on."""
+
+    status = 500
+    code = "internal_error"
+    reason = "gateway_lost"
+    default_message = "The server stopped before the answer was complete."
 
 
 class WorkerLostError(UpstreamError):

@@ -1,5 +1,6 @@
 """``POST …/chat/completions`` on both surfaces: plain, streamed and deferred."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from conversations.errors import (
     DaehwaError,
     InternalError,
+    ServerStoppedError,
     StorageUnavailableError,
     UpstreamNotConfiguredError,
     describe_fault,
@@ -20,7 +22,7 @@ from conversations.gateway.resources import Resources
 from conversations.gateway.streaming import StreamResponse
 from conversations.gateway.surfaces import Surface
 from conversations.ids import new_request_id
-from conversations.services.answering import ask_upstream
+from conversations.services.answering import CheckedAnswer, ask_upstream
 from conversations.services.authenticating import authenticate
 from conversations.services.recording import Caller, Mode, Record
 from conversations.services.relaying import Relay
@@ -84,22 +86,36 @@ class ChatCompletionsEndpoint:
 
     async def _complete(self, resources: Resources, incoming: Incoming) -> Response:
         record = await self._receive(resources, incoming, "plain")
+        # A task of its own, so that it can be ended when the server stops.
+        answering = asyncio.create_task(self._answer(resources, incoming, record))
+        resources.watch(answering)
+        return json_response(self.surface.completion_body(await answering), incoming.request_id)
+
+    @staticmethod
+    async def _answer(resources: Resources, incoming: Incoming, record: Record) -> CheckedAnswer:
         try:
             answer = await ask_upstream(resources.client, incoming.call, idempotency_key=incoming.request_id)
         except DaehwaError as error:
             await resources.recorder.fail(record, error)
+            raise
+        except asyncio.CancelledError:
+            stopped = ServerStoppedError()
+            await resources.recorder.fail(record, stopped)
+            raise stopped from None
+        except Exception:
+            await resources.recorder.fail(record, InternalError())
             raise
         try:
             await resources.recorder.complete(record, answer.members, answer.body)
         except StorageUnavailableError as error:
             error.retryable = False  # the upstream has run
             raise
-        return json_response(self.surface.completion_body(answer), incoming.request_id)
+        return answer
 
     async def _stream(self, resources: Resources, incoming: Incoming) -> ASGIApp:
         record = await self._receive(resources, incoming, "stream")
         relay = Relay(resources.client, resources.recorder, record, incoming.call)
-        await relay.open(resources.relays)
+        await relay.open(resources.watch)
         return StreamResponse(relay, heartbeat=self.surface.heartbeat, request_id=incoming.request_id)
 
     async def _receive(self, resources: Resources, incoming: Incoming, mode: Mode) -> Record:

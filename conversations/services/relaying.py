@@ -7,10 +7,18 @@ client has gone away: it is paid for.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 
-from conversations.errors import DaehwaError, InternalError, StorageUnavailableError, StreamCutError, describe_fault
+from conversations.errors import (
+    DaehwaError,
+    InternalError,
+    ServerStoppedError,
+    StorageUnavailableError,
+    StreamCutError,
+    describe_fault,
+)
 from conversations.ids import new_response_id
 from conversations.services.answering import (
     CheckedAnswer,
@@ -55,15 +63,13 @@ class Relay:
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._first_chunk_at: float | None = None
 
-    async def open(self, running: set[asyncio.Task[None]]) -> None:
+    async def open(self, watch: Callable[[asyncio.Task[None]], None]) -> None:
         """Call the upstream, and return when the first chunk is there.
 
-        The reading task is put among the ``running`` ones until it ends. Raises what the upstream failed
+        ``watch`` is given the task that reads, which outlives the client. Raises what the upstream failed
         with before its first chunk.
         """
-        task = asyncio.create_task(self._run())
-        running.add(task)
-        task.add_done_callback(running.discard)
+        watch(asyncio.create_task(self._run()))
         await asyncio.shield(self._opened)
 
     async def next_piece(self, patience: float) -> bytes | None:
@@ -85,7 +91,7 @@ class Relay:
         except DaehwaError as error:
             await self._fail(error)
         except asyncio.CancelledError:
-            await self._fail(InternalError("The server was stopped before the answer was complete."))
+            await self._fail(ServerStoppedError())
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the record must end
             # Its text may quote an answer, so only its kind and place reach the log.

@@ -53,6 +53,10 @@ def running() -> set[asyncio.Task[None]]:
 def start(client: UpstreamClient, recorder: Recorder, caller: Caller, running: set[asyncio.Task[None]]) -> Open:
     """Record a streamed call whose upstream does what the directive says, and relay it."""
 
+    def watch(task: asyncio.Task[None]) -> None:
+        running.add(task)
+        task.add_done_callback(running.discard)
+
     async def opened(directive: dict[str, Any], store: bool = True, **members: Any) -> Relay:
         body = call_body(directive, store=store, **members)
         call = openai.read_call(body)
@@ -60,7 +64,7 @@ def start(client: UpstreamClient, recorder: Recorder, caller: Caller, running: s
             call, caller, body=body, request_id=new_request_id(), surface="openai", mode="stream", lease=30
         )
         relay = Relay(client, recorder, record, call)
-        await relay.open(running)
+        await relay.open(watch)
         return relay
 
     return opened
@@ -315,7 +319,7 @@ async def test_a_stream_that_the_server_s_stop_interrupts_is_written_down_as_fai
         task.cancel()
     assert b'"error"' in (await pieces_of(relay))[-1]
     row = await rows.newest()
-    assert (row["state"], row["error_status"]) == ("failed", 500)
+    assert (row["state"], row["reason"], row["error_status"]) == ("failed", "gateway_lost", 500)
 
 
 async def test_an_answer_that_cannot_be_saved_ends_in_an_error(
