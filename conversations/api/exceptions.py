@@ -40,8 +40,6 @@ def answer_in_dialect(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     dialect: Dialect = getattr(context.get("view"), "dialect", OPENAI)
     error = translate(exc)
     headers = dialect.error_headers(error)
-    if error.status == status.HTTP_401_UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
     return HttpResponse(
         dialect.error_body(error), status=error.status, content_type="application/json", headers=headers
     )

@@ -94,7 +94,7 @@ def error_body(error: DaehwaError) -> bytes:
 
 
 def error_headers(error: DaehwaError) -> dict[str, str]:
-    """``x-should-retry`` where the error knows, and ``Retry-After`` in whole seconds on 429 and 503 only.
+    """``x-should-retry`` where the error knows, ``Retry-After`` in whole seconds on 429 and 503 only, a 401's scheme.
 
     azure-core sends a POST again on any status that carries ``Retry-After``, so no other status may.
     """
@@ -103,6 +103,8 @@ def error_headers(error: DaehwaError) -> dict[str, str]:
         headers["x-should-retry"] = "true" if error.retryable else "false"
     if error.status in {429, 503} and error.retry_after is not None and math.isfinite(error.retry_after):
         headers["Retry-After"] = str(max(0, math.ceil(error.retry_after)))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return headers
 
 
