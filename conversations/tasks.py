@@ -7,7 +7,8 @@ procrastinate carries the jobs on the same PostgreSQL, so a worker on any machin
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import procrastinate
 import psycopg
@@ -17,6 +18,7 @@ from procrastinate.exceptions import ConnectorException
 from conversations.errors import StorageUnavailableError
 from conversations.services.database import GroupCommit, open_pool, read_conninfo
 from conversations.services.deferring import DeferredRunner
+from conversations.services.enriching import enrich_forever
 from conversations.services.recording import Recorder
 from conversations.services.statements import DEFERRED_QUEUE
 from conversations.services.upstream_settings import upstream_settings
@@ -41,7 +43,7 @@ async def run_deferred(context: procrastinate.JobContext, request_pk: int) -> No
 
 
 async def run_worker() -> None:
-    """Run deferred requests until SIGTERM or SIGINT, through restarts of the database.
+    """Run deferred requests, and enrich what has ended, until SIGTERM or SIGINT, through restarts of the database.
 
     What still runs ``WORKER_STOP_TIMEOUT`` seconds after the signal is handed back to the queue.
     """
@@ -49,7 +51,11 @@ async def run_worker() -> None:
         runner = DeferredRunner(pool, Recorder(GroupCommit(pool)), client)
         while True:
             try:
-                async with _open_queue() as queue, _rescue(queue, runner):
+                async with (
+                    _open_queue() as queue,
+                    _beside(_rescue_forever(queue, runner)),
+                    _beside(enrich_forever(pool)),
+                ):
                     await queue.run_worker_async(
                         queues=[DEFERRED_QUEUE],
                         concurrency=settings.WORKER_CONCURRENCY,
@@ -77,18 +83,18 @@ async def _open_queue() -> AsyncIterator[procrastinate.App]:
 
 
 @contextlib.asynccontextmanager
-async def _rescue(queue: procrastinate.App, runner: DeferredRunner) -> AsyncIterator[None]:
-    rescue = asyncio.create_task(_rescue_forever(queue, runner))
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    # No jobs of their own: they must run also when every slot of every worker is taken.
+    running = asyncio.create_task(work)
     try:
         yield
     finally:
-        rescue.cancel()
+        running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await rescue
+            await running
 
 
 async def _rescue_forever(queue: procrastinate.App, runner: DeferredRunner) -> None:
-    # Not a job of its own: it must run also when every slot of every worker is taken.
     while True:
         with contextlib.suppress(StorageUnavailableError, ConnectorException):
             for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):

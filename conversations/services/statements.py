@@ -160,3 +160,32 @@ SET state = 'failed', finished_at = clock_timestamp(), lease_expires_at = NULL, 
     error_message = 'The server stopped before the answer was complete.'
 WHERE mode <> 'deferred' AND state = 'running' AND lease_expires_at < clock_timestamp()
 """
+
+TO_ENRICH: LiteralString = """
+SELECT r.id AS pk, received_at, content_kept AND deleted_at IS NULL AS searchable,
+    c.request_id IS NOT NULL AS answered, coalesce(nullif(c.model, ''), r.model) AS model, service_tier, prompt_tokens,
+    completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, prompt_audio_tokens,
+    prompt_image_tokens, completion_audio_tokens,
+    coalesce(octet_length(request_body), 0) + coalesce(octet_length(response_body), 0) AS size
+FROM conversations_chatrequest r
+LEFT JOIN conversations_completion c ON c.request_id = r.id
+LEFT JOIN conversations_body b ON b.request_id = r.id
+WHERE NOT enriched AND state IN ('completed', 'failed', 'cancelled', 'expired')
+ORDER BY r.id LIMIT %(limit)s
+FOR UPDATE OF r SKIP LOCKED
+"""
+
+READ_BODIES: LiteralString = """
+SELECT request_id AS pk, request_body, response_body FROM conversations_body WHERE request_id = ANY(%(pks)s)
+"""
+
+KEEP_TEXT: LiteralString = """
+INSERT INTO conversations_searchtext (request_id, said, grams) VALUES (%(pk)s, %(said)s, %(grams)s)
+"""
+
+KEEP_COST: LiteralString = """
+UPDATE conversations_completion SET cost = priced.cost, price_version = %(price_version)s
+FROM unnest(%(pks)s::bigint[], %(costs)s::numeric[]) AS priced (pk, cost) WHERE request_id = priced.pk
+"""
+
+MARK_ENRICHED: LiteralString = "UPDATE conversations_chatrequest SET enriched = true WHERE id = ANY(%(pks)s)"
