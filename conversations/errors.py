@@ -5,6 +5,7 @@
     DaehwaError
     ├── BadRequestError                 400  the request is wrong
     │   ├── MalformedBodyError          400  not a JSON object that can be kept
+    │   ├── SearchTooBroadError         400  looking would take too long
     │   ├── ApiVersionError             400  Azure's api-version is missing or unknown
     │   └── ExtraParameterError         400  a root key that Azure does not know
     ├── InvalidKeyError                 401  no API key, or a wrong one
@@ -91,6 +92,13 @@ class MalformedBodyError(BadRequestError):
 
     code = "invalid_json"
     default_message = "The request body is not a valid JSON object."
+
+
+class SearchTooBroadError(BadRequestError):
+    """400: a search that was given up, since it would go on for too long."""
+
+    code = "search_too_broad"
+    default_message = "This search takes too long. Narrow it to a shorter time, or look for longer or rarer words."
 
 
 class ApiVersionError(BadRequestError):

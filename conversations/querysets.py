@@ -107,6 +107,16 @@ class ChatRequestQuerySet(models.QuerySet["ChatRequest"]):
             Q(received_at__lt=received_at) | Q(received_at=received_at, pk__lt=pk), received_at__lte=received_at
         )
 
+    def received_after(self, received_at: dt.datetime, pk: int) -> Self:
+        """What comes before this position, the newest first."""
+        return self.filter(
+            Q(received_at__gt=received_at) | Q(received_at=received_at, pk__gt=pk), received_at__gte=received_at
+        )
+
     def newest_first(self) -> Self:
         """By the time they were received, the newest first; ties in the order of arrival."""
         return self.order_by("-received_at", "-pk")
+
+    def oldest_first(self) -> Self:
+        """By the time they were received, the oldest first; ties in the order of arrival."""
+        return self.order_by("received_at", "pk")
