@@ -94,7 +94,11 @@ class LiveServer:
         arguments = ["-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.port)]
         arguments += ["--no-ws", "--log-level", "warning", "--workers-kill-timeout", "10", "config.asgi:application"]
         self.server = self._start(arguments)
-        wait_until(self._answers, what="an answer of the server", seconds=START_SECONDS)
+        try:
+            wait_until(self._answers, what="an answer of the server", seconds=START_SECONDS)
+        except AssertionError as error:
+            error.add_note(self.log_text)
+            raise
 
     def kill_server(self) -> None:
         """SIGKILL, for the server and its own children."""
