@@ -7,7 +7,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -25,16 +25,22 @@ COUNT = Statement("SELECT count(*) AS lines FROM line", {})
 
 
 @pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL of this module's own, which may be crashed."""
+def postgres_dir() -> Iterator[Path]:
+    """The data directory of this module's own PostgreSQL."""
     with tempfile.TemporaryDirectory(prefix="daehwa-commit-") as directory:
         Path(directory).chmod(0o755)
-        with attach(Path(directory)) as server:
-            with psycopg.connect(server.url, autocommit=True) as connection:
-                connection.execute("CREATE TABLE line (number bigint GENERATED ALWAYS AS IDENTITY, text text)")
-                connection.execute("CREATE TABLE taken (number int PRIMARY KEY)")
-                connection.execute("CREATE INDEX ON line (text)")
-            yield server.url
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_dir: Path) -> Iterator[str]:
+    """A PostgreSQL of this module's own, which may be crashed."""
+    with attach(postgres_dir) as server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE line (number bigint GENERATED ALWAYS AS IDENTITY, text text)")
+            connection.execute("CREATE TABLE taken (number int PRIMARY KEY)")
+            connection.execute("CREATE INDEX ON line (text)")
+        yield server.url
 
 
 @pytest_asyncio.fixture
@@ -135,6 +141,18 @@ async def test_writing_goes_on_after_a_poisoned_statement_alone(pool: Pool) -> N
         await commit.write(line("\ud800"))
     await commit.write(line("after"))
     assert await lines_of(pool) == ["after"]
+
+
+@pytest.mark.parametrize("sql", ["SELECT %(text)s::int", "INSERT INTO taken SELECT NULL WHERE %(text)s <> ''"])
+async def test_a_statement_that_fails_leaves_nothing_of_it_in_the_server_s_log(
+    pool: Pool, postgres_dir: Path, sql: LiteralString
+) -> None:
+    with pytest.raises(psycopg.Error):
+        await GroupCommit(pool).write(Statement(sql, {"text": "canary-대화"}))
+    await asyncio.sleep(0.1)
+    log = (postgres_dir / "postgres.log").read_text()
+    assert "ready to accept connections" in log
+    assert "canary" not in log
 
 
 async def test_a_waiter_that_is_cancelled_harms_nobody(pool: Pool) -> None:
