@@ -11,7 +11,9 @@ HOLD_SUMS: LiteralString = "SELECT pg_advisory_xact_lock_shared(hashtext('conver
 REPLACE_SUMS: LiteralString = "SELECT pg_advisory_xact_lock(hashtext('conversations_usagerollup'))"
 """Taken by a transaction that sums cells anew: nobody adds meanwhile."""
 
-_DIMENSIONS: LiteralString = "hour, project_id, api_key_id, model, surface, service_tier, end_user"
+DIMENSIONS: LiteralString = "hour, project_id, api_key_id, model, surface, service_tier, end_user"
+"""The columns of ``conversations_usagerollup`` that make a cell."""
+
 _SUMS: LiteralString = (
     "requests, completions, failures, missing, priced, duration_ms, duration_max_ms, prompt_tokens, completion_tokens, "
     "total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, prompt_text_tokens, prompt_audio_tokens, "
@@ -38,7 +40,7 @@ CROSS JOIN LATERAL (SELECT (extract(epoch FROM finished_at - received_at) * 1000
 WHERE NOT is_sample AND """
 _BY_CELL: LiteralString = " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7"
 
-_ADD: LiteralString = "INSERT INTO conversations_usagerollup AS kept (" + _DIMENSIONS + ", " + _SUMS + ") "
+_ADD: LiteralString = "INSERT INTO conversations_usagerollup AS kept (" + DIMENSIONS + ", " + _SUMS + ") "
 # Where neither of two knows a count, the sum stays NULL.
 _TO_WHAT_IS_THERE: LiteralString = """
 ON CONFLICT (project_id, hour, api_key_id, model, surface, service_tier, md5(end_user)) DO UPDATE SET
@@ -88,7 +90,7 @@ DIFFERENCES: LiteralString = (
     + "enriched"
     + _BY_CELL
     + "), kept AS (SELECT "
-    + _DIMENSIONS
+    + DIMENSIONS
     + ", "
     + _SUMS
     + " FROM conversations_usagerollup) SELECT to_jsonb(kept), to_jsonb(counted) FROM kept FULL JOIN counted ON "

@@ -7,8 +7,9 @@ from django.db.models import BigIntegerField, F, Func
 from django.db.models.functions import Now
 
 from conversations.errors import NotFoundError
-from conversations.models import Body, ChatRequest, Project
+from conversations.models import Body, ChatRequest, Completion, Project, SearchText
 from conversations.querysets import ChatRequestQuerySet
+from conversations.services.usage import forget_user
 from conversations.wire import openai
 from conversations.wire.openai import ListQuery
 
@@ -22,6 +23,12 @@ def get_stored_completion(project: Project, response_id: str) -> bytes:
     """The stored completion's JSON. Raises ``NotFoundError``."""
     request, body = _find(project, response_id)
     return _as_json(request, body)
+
+
+def get_stored_answer(project: Project, response_id: str) -> bytes:
+    """The stored completion exactly as the upstream gave it. Raises ``NotFoundError``."""
+    _, body = _find(project, response_id)
+    return bytes(body.response_body or b"")
 
 
 def list_stored_completions(project: Project, query: ListQuery) -> bytes:
@@ -78,9 +85,13 @@ def delete_stored_completion(project: Project, response_id: str) -> bytes:
     """
     request, _ = _find(project, response_id)
     with transaction.atomic():
-        blank = {"metadata": {}, "preview": "", "end_user": "", "error_message": ""}
+        blank = {"metadata": {}, "preview": "", "end_user": "", "error_message": "", "prefix_hashes": []}
         deleted = ChatRequest.objects.filter(pk=request.pk, deleted_at__isnull=True).update(deleted_at=Now(), **blank)
+        Completion.objects.filter(pk=request.pk).update(answer_hashes=[])
         Body.objects.filter(pk=request.pk).delete()
+        SearchText.objects.filter(pk=request.pk).delete()
+        if deleted and request.end_user:
+            forget_user(request, request.end_user)
     if not deleted:
         raise _not_found(response_id)
     return openai.deleted_body(response_id)

@@ -1,7 +1,7 @@
 """``/api/usage``: tokens by day, model or API key."""
 
 import datetime as dt
-from typing import cast
+from typing import Any, cast
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -13,7 +13,7 @@ from conversations.api.authentication import projects_of
 from conversations.api.serializers import UsageReviewSerializer
 from conversations.api.views.base import RestView
 from conversations.errors import BadRequestError
-from conversations.services.usage import GROUPINGS, Grouping, sum_usage, total_usage
+from conversations.services.usage import GROUPINGS, Group, UsageRow, UsageSums, sum_usage
 
 DEFAULT_DAYS = 30
 
@@ -31,15 +31,40 @@ class Usage(RestView):
         first_day = _read_day(request, "from") or _days_before(last_day)
         if first_day > last_day:
             raise BadRequestError("'from' must not be later than 'to'.", param="from")
-        projects = projects_of(request)
+        report = sum_usage(
+            projects_of(request),
+            since=dt.datetime.combine(first_day, dt.time(), dt.UTC),
+            until=_end_of(last_day),
+            step="day" if grouping == "day" else None,
+            group_by=None if grouping == "day" else cast("Group", grouping),
+        )
         review = {
             "group_by": grouping,
             "first_day": first_day,
             "last_day": last_day,
-            "groups": sum_usage(projects, cast("Grouping", grouping), first_day=first_day, last_day=last_day),
-            "total": total_usage(projects, first_day=first_day, last_day=last_day),
+            "groups": [_shown_group(row, grouping) for row in report.rows],
+            "total": _shown(report.total),
         }
         return Response(UsageReviewSerializer(review).data)
+
+
+def _shown_group(row: UsageRow, grouping: str) -> dict[str, Any]:
+    keys: dict[str, dict[str, Any]] = {
+        "day": {"day": row.start.date() if row.start else None},
+        "model": {"answered_by": row.group},
+        "key": {"key_prefix": row.group, "key_name": row.key_name, "project_slug": row.project},
+    }
+    return _shown(row.sums) | keys[grouping]
+
+
+def _shown(sums: UsageSums) -> dict[str, Any]:
+    return vars(sums) | dict(sums.tokens)
+
+
+def _end_of(day: dt.date) -> dt.datetime:
+    # The calendar's last day has no day after it.
+    last = day == dt.date.max
+    return dt.datetime.combine(day, dt.time.max if last else dt.time(), dt.UTC) + dt.timedelta(days=0 if last else 1)
 
 
 def _days_before(last_day: dt.date) -> dt.date:
