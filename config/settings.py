@@ -1,5 +1,7 @@
 """All settings, read from the environment. A malformed variable stops the start with one clear sentence."""
 
+import fcntl
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ env = environ.Env()  # type: ignore[no-untyped-call]
 
 def read_number(name: str, default: float, *, least: float = 0) -> float:
     """A number from the environment, at least ``least``."""
+    # Not env.float, which drops what is no digit: it reads "5 s" as 5 and "1e3" as 13.
+    written = env.str(name, default=str(default))
     try:
-        number: float = env.float(name, default=default)
+        number = float(written)
     except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a number, not {env.str(name)!r}.") from error
+        raise ImproperlyConfigured(f"{name} must be a number, not {written!r}.") from error
     if not number >= least or number == float("inf"):
-        raise ImproperlyConfigured(f"{name} must be at least {least:g}, not {env.str(name)!r}.")
+        raise ImproperlyConfigured(f"{name} must be at least {least:g}, not {written!r}.")
     return number
 
 
@@ -50,6 +54,15 @@ def read_choice(name: str, default: str, choices: Collection[str], hint: str) ->
     if word not in choices:
         raise ImproperlyConfigured(f"{name} must be {hint}, not {word!r}.")
     return word
+
+
+def read_choices(name: str, default: list[str], choices: Collection[str]) -> list[str]:
+    """Some of several words from the environment, with commas between them."""
+    words: list[str] = env.list(name, default=default)
+    for word in words:
+        if word not in choices:
+            raise ImproperlyConfigured(f"{name} must be some of {', '.join(choices)}, not {word!r}.")
+    return words
 
 
 def read_verbatim(name: str) -> str:
@@ -87,15 +100,25 @@ def read_secret_key(data_dir: Path) -> str:
     key = read_verbatim("SECRET_KEY")
     if key:
         return key
-    path = data_dir / "secret_key"
     try:
-        if not path.exists():
-            data_dir.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(get_random_secret_key())
-        return path.read_text()
+        return keep_secret_key(data_dir / "secret_key")
     except OSError as error:
         raise ImproperlyConfigured(f"The data directory {data_dir} cannot be used: {error.strerror}.") from error
+
+
+def keep_secret_key(path: Path) -> str:
+    """The key in this file, which is made when it is missing or empty. Processes that start together agree on one."""
+    if path.exists() and (key := path.read_text()):
+        return key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        key = file.read()
+        if not key:
+            key = get_random_secret_key()
+            file.write(key)
+    return key
 
 
 def read_database() -> dict[str, Any]:
@@ -131,7 +154,7 @@ UPSTREAM_BASE_URL = read_base_url("UPSTREAM_BASE_URL")
 UPSTREAM_API_KEY = read_header_value("UPSTREAM_API_KEY")
 UPSTREAM_MODEL = env.str("UPSTREAM_MODEL", default="")
 UPSTREAM_PROVIDER = env.str("UPSTREAM_PROVIDER", default="")
-UPSTREAM_MODALITIES = env.list("UPSTREAM_MODALITIES", default=["text"])
+UPSTREAM_MODALITIES = read_choices("UPSTREAM_MODALITIES", ["text"], ("text", "audio"))
 UPSTREAM_STORES = read_switch("UPSTREAM_STORES", default=False)
 UPSTREAM_CONNECT_TIMEOUT = read_number("UPSTREAM_CONNECT_TIMEOUT", 5, least=0.1)
 UPSTREAM_FIRST_BYTE_TIMEOUT = read_number("UPSTREAM_FIRST_BYTE_TIMEOUT", 60, least=0.1)
