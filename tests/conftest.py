@@ -11,6 +11,11 @@ from conversations.services.keys import create_api_key
 from tests.scripted_upstream import ScriptedUpstream
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests with a browser last: Playwright leaves an event loop running, in which no other may start."""
+    items.sort(key=lambda item: "playwright" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(autouse=True)
 def quick_passwords(settings: Settings) -> None:
     """Nobody attacks the passwords of a test, and a slow hash for each of them takes most of its time."""
