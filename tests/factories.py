@@ -4,11 +4,23 @@ import datetime as dt
 import json
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from conversations.ids import new_request_id, new_response_id
 from conversations.models import ApiKey, Body, ChatRequest, Completion, Project
-from conversations.wire.reading import finish_reasons_of, last_user_text, tool_call_ids_of
+from conversations.services import rollups, statements
+from conversations.services.enriching import costs_of, search_text_of
+from conversations.wire.reading import (
+    answers_with_audio,
+    finish_reasons_of,
+    has_audio,
+    has_images,
+    is_refused,
+    last_user_text,
+    tool_call_ids_of,
+)
+from conversations.wire.threads import answer_hashes_of, chain_of
 from conversations.wire.usage import usage_of
 
 MESSAGES = [
@@ -59,6 +71,9 @@ def make_request(
         "metadata": members.get("metadata") or {},
         "preview": last_user_text(members.get("messages"))[:160] if content_kept else "",
         "stored": members.get("store") is True,
+        "has_images": has_images(members.get("messages")),
+        "has_audio": has_audio(members.get("messages")),
+        "prefix_hashes": chain_of(project.pk, _messages(members)).prefixes if content_kept else [],
         "api_key": ApiKey.objects.filter(project=project).first(),
     }
     request = ChatRequest.objects.create(project=project, content_kept=content_kept, **defaults | columns)
@@ -77,6 +92,8 @@ def make_completed(
     answer = json.loads(answer_bytes)
     columns = {"mode": "plain", "state": "completed", "finished_at": timezone.now(), "stored": stored} | columns
     request = make_request(project, **columns)
+    if answers_with_audio(answer):
+        ChatRequest.objects.filter(pk=request.pk).update(has_audio=True)
     usage = vars(usage_of(answer))
     Completion.objects.create(
         request=request,
@@ -87,12 +104,23 @@ def make_completed(
         stored=request.stored,
         finish_reasons=finish_reasons_of(answer),
         tool_call_ids=tool_call_ids_of(answer),
+        service_tier=answer.get("service_tier") or "",
+        refused=is_refused(answer),
+        answer_hashes=answer_hashes_of(_tip_of(request), answer) if request.content_kept else [],
         usage_source=usage.pop("source"),
         usage_flawed=usage.pop("flawed"),
         **usage,
     )
     Body.objects.filter(request=request).update(response_body=answer_bytes)
     return request
+
+
+def _messages(members: dict[str, Any]) -> list[dict[str, Any]]:
+    return [message for message in members.get("messages") or [] if isinstance(message, dict)]
+
+
+def _tip_of(request: ChatRequest) -> bytes:
+    return chain_of(request.project_id, _messages(json.loads(bytes(request.body.request_body)))).tip
 
 
 def make_failed(project: Project, **columns: Any) -> ChatRequest:
@@ -107,6 +135,24 @@ def make_failed(project: Project, **columns: Any) -> ChatRequest:
         "error_message": "Slow down.",
     }
     return make_request(project, **failure | columns)
+
+
+def enrich_all() -> None:
+    """Enrich whatever has ended, with the statements of the workers, on the test's own connection."""
+    with connection.cursor() as cursor:
+
+        def read(sql: str, **parameters: Any) -> list[dict[str, Any]]:
+            cursor.execute(sql, parameters)
+            return [dict(zip([c.name for c in cursor.description], row, strict=True)) for row in cursor.fetchall()]
+
+        rows = read(statements.TO_ENRICH, limit=100_000)
+        bodies = read(statements.READ_BODIES, pks=[row["pk"] for row in rows if row["searchable"]])
+        for body in bodies:
+            if text := search_text_of(body):
+                cursor.execute(statements.KEEP_TEXT, text)
+        cursor.execute(statements.KEEP_COST, costs_of([row for row in rows if row["answered"]]))
+        cursor.execute(rollups.FOLD, {"pks": [row["pk"] for row in rows]})
+        cursor.execute(statements.MARK_ENRICHED, {"pks": [row["pk"] for row in rows]})
 
 
 def days_ago(days: float) -> dt.datetime:

@@ -6,7 +6,7 @@ marks the request as enriched, and rows that another worker has in hand are left
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -33,7 +33,6 @@ MAX_BATCH_BYTES = 32 * 2**20
 PAUSE_SECONDS = 1
 
 type _Connection = psycopg.AsyncConnection[DictRow]
-type _Text = dict[str, object]
 
 
 async def enrich_forever(pool: Pool) -> None:
@@ -80,12 +79,16 @@ async def _keep_texts(connection: _Connection, pks: list[int]) -> None:
     cursor = await connection.execute(statements.READ_BODIES, {"pks": pks})
     bodies = await cursor.fetchall()
     # In a thread of its own, as large bodies take long and leases must be renewed meanwhile.
-    texts = await asyncio.to_thread(lambda: [text for body in bodies if (text := _text_of(body))])
+    texts = await asyncio.to_thread(lambda: [text for body in bodies if (text := search_text_of(body))])
     if texts:
         await connection.cursor().executemany(statements.KEEP_TEXT, texts)
 
 
-def _text_of(body: DictRow) -> _Text | None:
+def search_text_of(body: Mapping[str, Any]) -> dict[str, object] | None:
+    """What is kept to search a request by (its pk, what was said, the grams), or None where nothing was said.
+
+    ``body`` has ``pk``, ``request_body`` and ``response_body`` (bytes or None, whatever they hold).
+    """
     said = normalised(said_in(_members(body["request_body"]), _members(body["response_body"])))
     if not said:
         return None
@@ -103,11 +106,14 @@ def _members(body: bytes | None) -> dict[str, Any]:
 
 
 async def _keep_costs(connection: _Connection, rows: Sequence[DictRow]) -> None:
+    await connection.execute(statements.KEEP_COST, costs_of(rows))
+
+
+def costs_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The parameters of ``statements.KEEP_COST`` for rows of ``statements.TO_ENRICH`` that were answered."""
     upstream = Upstream(base_url=settings.UPSTREAM_BASE_URL, provider=settings.UPSTREAM_PROVIDER)
     costs = [
         cost_of(row["model"], row, at=row["received_at"], service_tier=row["service_tier"], upstream=upstream)
         for row in rows
     ]
-    pks = [row["pk"] for row in rows]
-    parameters = {"pks": pks, "costs": costs, "price_version": PRICE_VERSION}
-    await connection.execute(statements.KEEP_COST, parameters)
+    return {"pks": [row["pk"] for row in rows], "costs": costs, "price_version": PRICE_VERSION}
