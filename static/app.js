@@ -1,4 +1,4 @@
-/* What htmx does not do: copying, the "/" key, the reader's own time, and saying that the server is away.
+/* What htmx does not do: copying, keyboard shortcuts, the reader's own time, and saying that the server is away.
    Every listener is delegated, so it also serves what htmx swaps in. Texts come from data attributes. */
 "use strict";
 
@@ -33,11 +33,21 @@ async function copy(text) {
   }
 }
 
+async function textOf(button) {
+  if (button.dataset.copyFrom) return document.querySelector(button.dataset.copyFrom)?.textContent;
+  if (!("copyUrl" in button.dataset)) return button.dataset.copy;
+  const response = await fetch(button.href, { credentials: "same-origin" });
+  return response.ok && !response.redirected ? response.text() : undefined;
+}
+
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy], [data-copy-from]");
-  if (!button) return;
+  const button = event.target.closest("[data-copy], [data-copy-from], [data-copy-url]");
+  if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const text = await textOf(button).catch(() => undefined);
+  if (text === undefined) return trouble("failed");
+  const done = await copy(text);
   const source = button.dataset.copyFrom ? document.querySelector(button.dataset.copyFrom) : null;
-  const done = await copy(source ? source.textContent : button.dataset.copy);
   if (!done && source) getSelection().selectAllChildren(source);
   announce(done ? announcement().dataset.copied : announcement().dataset.notCopied);
   if (!done) return;
@@ -51,22 +61,60 @@ document.addEventListener("click", (event) => {
   }
 });
 
+/* Single keys can be turned off, and never count while somebody types or composes a syllable. */
+const shortcutsAreOff = () => document.documentElement.dataset.shortcuts === "off";
+let lastKey = "";
+
+function focusNext(step) {
+  const main = document.getElementById("main");
+  const rows = [...main.querySelectorAll(".list tbody tr")].map((row) => row.querySelector("a[href]")).filter(Boolean);
+  const stops = rows.length ? rows : [...main.querySelectorAll(".turn")];
+  const current = stops.findIndex((stop) => stop.contains(document.activeElement) || stop.closest("tr")?.contains(document.activeElement));
+  const next = stops[current < 0 ? (step > 0 ? 0 : stops.length - 1) : current + step];
+  if (!next) return;
+  next.focus({ preventScroll: true });
+  next.scrollIntoView({ block: rows.length ? "nearest" : "start" });
+}
+
+const shortcuts = {
+  j: () => focusNext(1),
+  k: () => focusNext(-1),
+  c: () => (document.activeElement.closest("tr")?.querySelector(".copy") ?? document.querySelector("main .copy"))?.click(),
+  "?": () => document.getElementById("shortcuts")?.showModal(),
+  "/": () => {
+    const box = document.querySelector('[data-shortcut="/"]');
+    box?.focus();
+    box?.select();
+  },
+};
+
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
   if (event.key === "Escape") {
+    document.activeElement.closest(".token")?.blur();
     const menu = document.querySelector("details.menu[open]");
     if (!menu) return;
     menu.open = false;
     menu.querySelector("summary").focus();
     return;
   }
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const box = document.querySelector(`[data-shortcut="${CSS.escape(event.key)}"]`);
-  if (!box) return;
+  const typing = event.target.closest("input, textarea, select, [contenteditable], dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || shortcutsAreOff()) return;
+  const place = lastKey === "g" ? document.querySelector(`[data-go="${CSS.escape(event.key)}"]`) : null;
+  const shortcut = lastKey === "g" ? null : Object.hasOwn(shortcuts, event.key) && shortcuts[event.key];
+  lastKey = event.key === "g" && lastKey !== "g" ? "g" : "";
+  if (!place && !shortcut) return;
   event.preventDefault();
-  box.focus();
-  box.select();
+  if (place) location.assign(place.href);
+  else shortcut();
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (!opener) return;
+  const menu = opener.closest("details.menu");
+  if (menu) menu.open = false;
+  document.getElementById(opener.dataset.opens).showModal();
 });
 
 function showOwnTime(root) {
@@ -89,3 +137,25 @@ document.addEventListener("htmx:sendError", () => trouble("unreachable"));
 document.addEventListener("htmx:timeout", () => trouble("unreachable"));
 document.addEventListener("htmx:responseError", () => trouble("failed"));
 document.addEventListener("htmx:afterOnLoad", () => trouble(""));
+
+/* Browsing. A click that is to open a tab is the browser's; so is one where there is no room beside the list. */
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[hx-get]");
+  if (!link) return;
+  const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey;
+  if (elsewhere || (link.dataset.peek && !matchMedia("(min-width: 64rem)").matches)) event.stopPropagation();
+}, true);
+
+/* Nobody looks at a hidden tab, so it asks for nothing. */
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.target.matches('[hx-trigger^="every"]')) event.preventDefault();
+});
+
+/* Which row is the one beside the list. */
+document.addEventListener("htmx:afterSettle", () => {
+  const peeked = document.getElementById("peek")?.dataset.peeked;
+  for (const link of document.querySelectorAll("a[data-peek]")) {
+    if (link.dataset.peek === peeked) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+});

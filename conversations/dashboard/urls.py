@@ -2,17 +2,26 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, re_path
 from django.views.i18n import set_language
 
+from conversations.dashboard.views.bulk_lookup import bulk_lookup
+from conversations.dashboard.views.conversations import conversations
+from conversations.dashboard.views.exports import conversations_export
 from conversations.dashboard.views.home import home
 from conversations.dashboard.views.lookup import deferred_lookup, lookup, stored_lookup
 from conversations.dashboard.views.preferences import Login, set_theme
 from conversations.dashboard.views.requests import audio, completion_detail, request_body, request_detail, response_body
+from conversations.dashboard.views.saved_views import delete_conversations_view, save_conversations_view
 
 urlpatterns = [
     path("", home, name="home"),
+    path("conversations/", conversations, name="conversations"),
+    re_path(r"^conversations\.(?P<file_format>csv|jsonl)$", conversations_export, name="conversations_export"),
+    path("conversations/views/", save_conversations_view, name="save_conversations_view"),
+    path("conversations/views/<int:pk>/delete/", delete_conversations_view, name="delete_conversations_view"),
     path("lookup/", lookup, name="lookup"),
+    path("lookup/many/", bulk_lookup, name="bulk_lookup"),
     path("deferred/", deferred_lookup, name="deferred_lookup"),
     path("stored/", stored_lookup, name="stored_lookup"),
     path("requests/<str:request_id>/request.json", request_body, name="request_body"),
