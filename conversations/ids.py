@@ -16,7 +16,9 @@ RESPONSE_PREFIX = "chatcmpl-"
 MAX_ID_LENGTH = 256
 """Longest ID, in characters, that is looked up or kept."""
 
-_WRAPPING = "\"'`<>()[]{},;: \t\r\n"
+# Pages and documents put spaces of other kinds around what is copied out of them.
+_SPACES = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+_WRAPPING = "\"'`<>()[]{},;:" + _SPACES
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"), "-")
 _ID_KEYS = ("request_id", "id", "tool_call_id", "x-request-id")
 _LABEL = re.compile(r"""(?:^|[\s{,])["']?(?:[A-Za-z_-]*[_-])?id["']?\s*[:=]\s*["']?([^\s"',;}]+)""", re.IGNORECASE)

@@ -36,6 +36,7 @@ def test_no_two_made_ids_are_the_same() -> None:
         "{},",
         '"{}",',
         "\u200b{}\ufeff",
+        "\xa0{}\u3000",
         "id: {}",
         "x-request-id: {}",
         "X-Request-ID: {}\r\n",
