@@ -140,7 +140,9 @@ _SEARCH = [
     _query("cursor", "next_cursor of the page before."),
     _LIMIT,
 ]
-_EVENTS = {(200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "With stream: true, chunks as events.")}
+_EVENTS = {
+    (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "When a stream is asked for: chunks as events.")
+}
 
 create_completion = _operation(
     "create_chat_completion",
@@ -160,7 +162,18 @@ list_stored = _operation(
     errors=_LISTING,
     parameters=[*_PAGING, _query("model", "The model that answered, exactly."), _METADATA],
 )
-retrieve_stored = _operation("retrieve_stored_completion", "Get a stored completion", OPENAI, shapes.STORED_COMPLETION)
+retrieve_stored = _operation(
+    "retrieve_stored_completion",
+    "Get a stored completion, whole or as the stream it would have been",
+    OPENAI,
+    shapes.STORED_COMPLETION,
+    errors=(400, 401, 404, 422, 503),
+    others=_EVENTS,
+    parameters=[
+        _query("stream", "Whether it comes as chunks, in server-sent events.", type=OpenApiTypes.BOOL, default=False),
+        _query("include_usage", "Whether the stream ends with the usage.", type=OpenApiTypes.BOOL, default=False),
+    ],
+)
 update_stored = _operation(
     "update_stored_completion",
     "Replace a stored completion's metadata",
