@@ -22,7 +22,7 @@ django_half = DjangoBridge(django_application)
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Send each request to the half that it belongs to; the gateway owns the lifespan."""
-    if scope["type"] == "lifespan" or (scope["method"] == "POST" and scope["path"] in ROUTES):
+    if scope["type"] != "http" or (scope["method"] == "POST" and scope["path"] in ROUTES):
         await gateway(scope, receive, send)
     else:
         await django_half(scope, receive, send)

@@ -27,7 +27,8 @@ from conversations.services.authenticating import authenticate
 from conversations.services.recording import Caller, Mode, Record
 from conversations.services.relaying import Relay
 from conversations.wire.calls import ChatCall
-from conversations.wire.json_door import check_media_type, encode
+from conversations.wire.json_door import check_media_type
+from conversations.wire.xai import accepted_body
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class ChatCompletionsEndpoint:
         incoming = Incoming(call, body, caller, request_id)
         if call.deferred:
             await self._receive(resources, incoming, "deferred")
-            return json_response(encode({"request_id": request_id}), request_id)
+            return json_response(accepted_body(request_id), request_id)
         if call.stream:
             return await self._stream(resources, incoming)
         return await self._complete(resources, incoming)
