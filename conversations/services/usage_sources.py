@@ -12,7 +12,20 @@ from operator import or_
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from django.db.models import BigIntegerField, Count, DateTimeField, DecimalField, F, Func, Max, Q, QuerySet, Sum, Value
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    DateTimeField,
+    DecimalField,
+    F,
+    Func,
+    Max,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    Value,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
@@ -50,7 +63,7 @@ _GROUP_OF_ROLLUP = {
 }
 _GROUP_OF_RECORD: Mapping[str, Combinable] = _GROUP_OF_ROLLUP | {
     "model": MODEL_OR_ASKED,
-    "service_tier": Coalesce("completion__service_tier", Value("")),
+    "service_tier": Coalesce("completion__service_tier", Value(""), output_field=TextField()),
 }
 _ROLLED_UP = {"since", "until", "answered_by", "key", "project", "user", "service_tier", "surface", "lacks"}
 _LACKING_IN_ROLLUP: Mapping[str, dict[str, Any]] = {
