@@ -202,12 +202,18 @@ class TestConversations:
             assert not any("COUNT(" in query["sql"] for query in queries)
         assert costs[0] == costs[1]
 
-    def test_pages_are_translated(self, reader, project):
-        make_completed(project)
-        reader.cookies.load({"django_language": "ko"})
-        page = reader.get("/conversations/?state=completed").content.decode()
-        assert "마지막 사용자 메시지" in page
-        assert "대화 ID" in page
+    @pytest.mark.parametrize(
+        ("language", "words"),
+        [("ko", ("마지막 사용자 메시지", "대화 ID", "검색")), ("zh-hans", ("最后一条用户消息", "搜索"))],
+    )
+    def test_pages_are_in_their_reader_s_language_and_no_other(self, reader, project, language, words):
+        make_completed(project, preview="", content_kept=False)
+        reader.cookies.load({"django_language": language})
+        page = reader.get("/conversations/?state=completed&panel=counts").content.decode()
+        assert all(word in page for word in words)
+        assert "Search" not in page
+        shown = page.replace('<b lang="ko">대화</b>', "").replace("한국어", "")
+        assert language == "ko" or not re.search("[가-힣]", shown)
 
 
 class TestFacets:
