@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
@@ -64,9 +65,10 @@ class DatabaseProxy:
         backend, to_backend = await asyncio.open_unix_connection(socket)
         try:
             await self._introduce(reader, writer, to_backend)
+            asked: deque[int] = deque()
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._ask(reader, to_backend))
-                both.create_task(self._answer(backend, writer))
+                both.create_task(self._ask(reader, to_backend, asked))
+                both.create_task(self._answer(backend, writer, asked))
         except* (asyncio.IncompleteReadError, ConnectionError):
             # Either end hung up, which ends the other direction too.
             pass
@@ -87,25 +89,27 @@ class DatabaseProxy:
                 return
             writer.write(b"N")
 
-    async def _ask(self, reader: asyncio.StreamReader, to_backend: asyncio.StreamWriter) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, to_backend: asyncio.StreamWriter, asked: deque[int]) -> None:
         while True:
             kind, message = await _read_message(reader)
             if kind in _ENDS_OF_QUESTIONS:
                 self.seen += 1
-                self._reach("before")
+                asked.append(self.seen)
+                self._reach(self.seen, "before")
             to_backend.write(message)
             await to_backend.drain()
 
-    async def _answer(self, backend: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, backend: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: deque[int]) -> None:
         while True:
             kind, message = await _read_message(backend)
-            if kind == _READY:
-                self._reach("after")
+            # The first one of a connection answers its introduction.
+            if kind == _READY and asked:
+                self._reach(asked.popleft(), "after")
             writer.write(message)
             await writer.drain()
 
-    def _reach(self, moment: Moment) -> None:
-        if self._strike and self._strike[:2] == (self.seen, moment):
+    def _reach(self, number: int, moment: Moment) -> None:
+        if self._strike and self._strike[:2] == (number, moment):
             strike, self._strike = self._strike[2], None
             strike()
 

@@ -53,7 +53,7 @@ def test_a_pending_deferred_conversation_turns_into_its_result_by_itself(reader:
     reader.get_by_label("Conversation ID").fill(f' "{request_id}" ')
     reader.get_by_role("button", name="Look up").click()
     expect(reader.locator("#pending")).to_be_visible()
-    expect(reader.locator(".turn.assistant")).to_contain_text("때가 되었습니다")
+    expect(reader.locator(".turn.assistant")).to_contain_text("때가 되었습니다", timeout=20_000)
     expect(reader.locator("table.fields")).to_contain_text("usage.prompt_tokens_details.cached_tokens")
     expect(reader.locator("#pending")).to_have_count(0)
 
