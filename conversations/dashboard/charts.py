@@ -113,12 +113,12 @@ class Chart:
 
 
 def stacked_bars(bars: Sequence[Bar], kinds: Sequence[str]) -> Chart:
-    """Columns of blocks, the first of ``kinds`` at the bottom, with a line for what they are compared with."""
+    """Columns of blocks, the first of ``kinds`` at the bottom, with a level over each for what it is compared with."""
     top, marks = _scale(max([sum(bar.counts) for bar in bars] + [bar.before or 0 for bar in bars], default=0))
     columns = tuple(
         _column(bar, position, len(bars), _stacked(kinds, bar.counts, top)) for position, bar in enumerate(bars)
     )
-    before = Line("before", _steps([bar.before for bar in bars], top))
+    before = Line("before", _levels([bar.before for bar in bars], top))
     return Chart(columns, (before,), marks, _grid(marks), _spread([bar.label for bar in bars]))
 
 
@@ -212,15 +212,14 @@ def _stacked(kinds: Sequence[str], counts: Sequence[int], top: Number) -> tuple[
     return tuple(blocks)
 
 
-def _steps(values: Sequence[int | None], top: Number) -> str:
-    """A line that is level over each column."""
+def _levels(values: Sequence[int | None], top: Number) -> str:
+    """A level over each column, where one is known."""
     room = CHART_WIDTH / max(len(values), 1)
     pieces: list[str] = []
     for position, value in enumerate(values):
         if value is not None:
-            joint = "L" if pieces and values[position - 1] is not None else "M"
             y = CHART_HEIGHT * (1 - float(Decimal(value) / Decimal(top)))
-            pieces.append(f"{joint}{position * room:.2f} {y:.2f}H{(position + 1) * room:.2f}")
+            pieces.append(f"M{position * room:.2f} {y:.2f}H{(position + 1) * room:.2f}")
     return "".join(pieces)
 
 

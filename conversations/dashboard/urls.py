@@ -13,6 +13,7 @@ from conversations.dashboard.views.lookup import deferred_lookup, lookup, stored
 from conversations.dashboard.views.preferences import Login, set_theme
 from conversations.dashboard.views.requests import audio, completion_detail, request_body, request_detail, response_body
 from conversations.dashboard.views.saved_views import delete_conversations_view, save_conversations_view
+from conversations.dashboard.views.usage import usage, usage_csv, usage_json
 
 urlpatterns = [
     path("", home, name="home"),
@@ -24,6 +25,9 @@ urlpatterns = [
     path("lookup/many/", bulk_lookup, name="bulk_lookup"),
     path("deferred/", deferred_lookup, name="deferred_lookup"),
     path("stored/", stored_lookup, name="stored_lookup"),
+    path("usage/", usage, name="usage"),
+    path("usage.csv", usage_csv, name="usage_csv"),
+    path("usage.json", usage_json, name="usage_json"),
     path("requests/<str:request_id>/request.json", request_body, name="request_body"),
     path("requests/<str:request_id>/audio/<path:place>", audio, name="audio"),
     path("requests/<str:request_id>.json", response_body, name="response_body"),
