@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,8 @@ from typing import Any
 
 from conversations.dashboard.charts import Segment, token_segments
 from conversations.dashboard.fields import DEFERRED_FIELDS, STORED_FIELDS, Field, FieldRow, documented_rows, other_rows
+from conversations.dashboard.json_tree import Opened, open_node, parse_json
+from conversations.dashboard.parts import RenderBudget
 from conversations.dashboard.reasons import reason_in_words
 from conversations.dashboard.rendering import MAX_COLOURED_JSON, coloured_json, visible
 from conversations.dashboard.timeline import Step, timeline_of
@@ -17,10 +20,15 @@ from conversations.errors import DaehwaError
 from conversations.models import Attempt, ChatRequest, Completion
 from conversations.services.looking_up import read_body
 from conversations.wire import openai, xai
-from conversations.wire.json_door import parse_answer
+from conversations.wire.json_door import encode, parse_answer
+from conversations.wire.replay import replayed_chunks
 
 MAX_SHOWN_JSON = 256 * 1024
 """Longest JSON, in characters, that a page shows; longer ones show their beginning and a download."""
+
+
+MAX_CHUNK_LENGTH = 500
+"""Longest delta, in characters, that a list of chunks shows."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,41 @@ class ExactJson:
         """The text indented and coloured, or None when it is too long for that."""
         return coloured_json(self.text) if self.size <= MAX_COLOURED_JSON else None
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the bytes, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def opened(self, pointer: str, start: int = 0) -> Opened | None:
+        """The node at this JSON Pointer with a page of its members; None where there is none, or no JSON."""
+        try:
+            return open_node(parse_json(self.content.decode("utf-8-sig", "replace")), pointer, start)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk of a stream: the position of its choice, its delta as JSON, and what ends the choice.
+
+    ``choice`` is None for the last one, whose ``text`` is the usage.
+    """
+
+    number: int
+    choice: str | None
+    text: str
+    finish_reason: str
+
 
 class Record:
-    """A request with what a page needs to know about it. Bodies and attempts are read when first asked for."""
+    """A request with what a page needs to know about it. Bodies and attempts are read when first asked for.
 
-    def __init__(self, request: ChatRequest) -> None:
+    Markdown and JSON inside the conversation are rendered unless the reader wants it otherwise.
+    """
+
+    def __init__(self, request: ChatRequest, *, is_rendered: bool = True) -> None:
         self.request = request
+        self.is_rendered = is_rendered
         self.completion: Completion | None = getattr(request, "completion", None)
 
     @cached_property
@@ -90,7 +127,27 @@ class Record:
     @cached_property
     def turns(self) -> list[Turn]:
         """The conversation."""
-        return turns_of(self.asked, self.answered if self.is_ready else None)
+        answer = self.answered if self.is_ready else None
+        return turns_of(self.asked, answer, budget=RenderBudget() if self.is_rendered else None)
+
+    @property
+    def questions(self) -> list[Turn]:
+        """What was said before the answer."""
+        return [turn for turn in self.turns if not turn.is_answer]
+
+    @property
+    def answers(self) -> list[Turn]:
+        """The answer: one turn for each choice."""
+        return [turn for turn in self.turns if turn.is_answer]
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """The answer as the chunks of the stream that it would have been; none where it cannot be one."""
+        try:
+            chunks = replayed_chunks(self.response_body, include_usage=True) if self.is_ready else []
+        except ValueError:
+            return []
+        return [_chunk(number, members) for number, members in enumerate(chunks, 1)]
 
     @cached_property
     def segments(self) -> list[Segment]:
@@ -192,6 +249,15 @@ class Record:
             return _known_members(self.request, self.completion)
         served = self.deferred_json if self.fields is DEFERRED_FIELDS else self.stored_json
         return _members(served.content)
+
+
+def _chunk(number: int, chunk: dict[str, Any]) -> Chunk:
+    if not chunk["choices"]:
+        return Chunk(number, None, visible(encode(chunk["usage"]).decode()[:MAX_CHUNK_LENGTH]), "")
+    (choice,) = chunk["choices"]
+    reason = choice["finish_reason"]
+    text = visible(encode(choice["delta"]).decode()[:MAX_CHUNK_LENGTH])
+    return Chunk(number, str(choice["index"]), text, visible(reason)[:100] if isinstance(reason, str) else "")
 
 
 def _members(body: bytes) -> dict[str, Any]:

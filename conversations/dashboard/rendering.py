@@ -31,7 +31,7 @@ _MAX_MARKS = 1_500
 _MAX_INDENT = 40
 _OPENING, _CLOSING = ("{", "["), ("}", "]")
 _MARKS = (*_OPENING, *_CLOSING, ",", ":")
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f]|(?<=[\x00-\x7f])[\u200c\u200d]"
 )
@@ -95,7 +95,7 @@ def visible(text: str) -> str:
 
     NUL and lone surrogates become U+FFFD. Joiners inside words and emoji stay.
     """
-    return _INVISIBLE.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", showable(text))
+    return INVISIBLE.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", showable(text))
 
 
 def is_readable_markdown(text: str) -> bool:

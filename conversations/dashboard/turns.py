@@ -10,7 +10,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from conversations.dashboard.fields import MAX_CHOICES, finish_reason_in_words
-from conversations.dashboard.parts import MarkdownBudget, Part, content_parts, json_part, sound_part, text_part
+from conversations.dashboard.heat import Heat, heat_of
+from conversations.dashboard.parts import Part, RenderBudget, content_parts, json_part, sound_part, text_part
 from conversations.dashboard.rendering import visible
 from conversations.wire.json_door import encode
 
@@ -19,6 +20,7 @@ type Words = str | Promise
 SHOWN_AT_EACH_END = 100
 """How many messages are shown from the start and from the end of a conversation that is longer than both."""
 
+_RENDERED_ROLES = frozenset({"assistant", "tool", "function"})
 _MAX_CALLS = 100
 _MAX_NAME_LENGTH = 200
 _MAX_SUMMARY_LENGTH = 80
@@ -34,21 +36,30 @@ ROLES: Mapping[str, Words] = {
 
 
 @dataclass(frozen=True)
+class Result:
+    """What a tool gave back: the message that says so, at its own ``anchor``."""
+
+    anchor: str
+    parts: list[Part]
+
+
+@dataclass(frozen=True)
 class Call:
     """A tool call: which tool, with what arguments, and its result where the conversation has it."""
 
     call_id: str
     name: str
     arguments: Part
-    result: list[Part] = field(default_factory=list)
+    result: Result | None = None
 
 
 @dataclass(frozen=True)
 class Turn:
     """One message. ``folded`` ones (instructions) show their ``summary`` until opened.
 
+    ``anchor`` is its place on the page: ``m-3`` for the request's fourth message, ``c-0`` for the first choice.
     ``skipped`` is the number of messages left out before this one. ``choice`` is the position of an answer
-    among several, else None.
+    among several, else None; ``heat`` has its tokens where their log probabilities came along.
     """
 
     anchor: str
@@ -64,6 +75,8 @@ class Turn:
     finish_reason: str = ""
     finish_words: Words = ""
     skipped: int = 0
+    is_answer: bool = False
+    heat: Heat | None = None
 
     @property
     def folded(self) -> bool:
@@ -71,18 +84,38 @@ class Turn:
         return self.role in {"system", "developer"}
 
 
-def turns_of(request: Mapping[str, Any], response: Mapping[str, Any] | None) -> list[Turn]:
-    """The turns of a request (its ``messages``) and of its answer (each of its ``choices``), of any shape."""
-    budget = MarkdownBudget()
+def turns_of(
+    request: Mapping[str, Any],
+    response: Mapping[str, Any] | None,
+    *,
+    budget: RenderBudget | None = None,
+    first: int = 0,
+    anchors: str = "",
+) -> list[Turn]:
+    """The turns of a request (its ``messages``) and of its answer (each of its ``choices``), of any shape.
+
+    Markdown and JSON are rendered within the ``budget``, and shown as they came without one. Messages before
+    position ``first`` are left out; every anchor starts with ``anchors``, so that several conversations can stand on
+    one page.
+    """
+    reading = _Reading(budget, anchors)
     messages = request.get("messages")
     messages = messages if isinstance(messages, list) else []
     # The answers are what people come for, so they are the first to be rendered.
-    answers = list(_answers(response or {}, budget))
-    return [*_questions(messages, budget), *answers]
+    answers = list(_answers(response or {}, reading))
+    return [*_questions(messages, first, reading), *answers]
 
 
-def _questions(messages: list[Any], budget: MarkdownBudget) -> Iterator[Turn]:
-    shown = list(enumerate(messages))
+@dataclass(frozen=True)
+class _Reading:
+    """How the reader wants it."""
+
+    budget: RenderBudget | None
+    anchors: str
+
+
+def _questions(messages: list[Any], first: int, reading: _Reading) -> Iterator[Turn]:
+    shown = list(enumerate(messages))[first:]
     skipped = max(len(shown) - 2 * SHOWN_AT_EACH_END, 0)
     if skipped:
         shown[SHOWN_AT_EACH_END:-SHOWN_AT_EACH_END] = []
@@ -93,14 +126,17 @@ def _questions(messages: list[Any], budget: MarkdownBudget) -> Iterator[Turn]:
             continue
         gap = skipped if count == SHOWN_AT_EACH_END else 0
         found = {
-            index: list(content_parts(messages[result].get("content"), f"messages/{result}"))
+            index: Result(
+                f"{reading.anchors}m-{result}",
+                list(content_parts(messages[result].get("content"), f"messages/{result}", reading.budget)),
+            )
             for (asker, index), result in results.items()
             if asker == position
         }
-        yield _turn(message, f"messages/{position}", f"message-{position}", budget, found, skipped=gap)
+        yield _turn(message, f"messages/{position}", f"m-{position}", reading, found, skipped=gap)
 
 
-def _answers(response: Mapping[str, Any], budget: MarkdownBudget) -> Iterator[Turn]:
+def _answers(response: Mapping[str, Any], reading: _Reading) -> Iterator[Turn]:
     choices = response.get("choices")
     choices = choices[:MAX_CHOICES] if isinstance(choices, list) else []
     for position, choice in enumerate(choices):
@@ -112,9 +148,11 @@ def _answers(response: Mapping[str, Any], budget: MarkdownBudget) -> Iterator[Tu
         yield _turn(
             message,
             f"choices/{position}",
-            f"choice-{position}",
-            budget,
+            f"c-{position}",
+            reading,
             {},
+            is_answer=True,
+            heat=heat_of(members.get("logprobs")),
             choice=position if len(choices) > 1 else None,
             finish_reason=visible(reason)[:_MAX_NAME_LENGTH] if isinstance(reason, str) else "",
             finish_words=finish_reason_in_words(reason),
@@ -125,22 +163,24 @@ def _turn(
     message: object,
     place: str,
     anchor: str,
-    budget: MarkdownBudget,
-    results: Mapping[int, list[Part]],
+    reading: _Reading,
+    results: Mapping[int, Result],
     **more: Any,
 ) -> Turn:
+    anchor = f"{reading.anchors}{anchor}"
     if not isinstance(message, dict):
         return Turn(anchor, "", _("Not a message"), [json_part(message)], **more)
     role = message.get("role")
     role = visible(role)[:_MAX_NAME_LENGTH] if isinstance(role, str) else ""
-    parts = list(_message_parts(message, place, budget if role == "assistant" else None))
+    budget = reading.budget if role in _RENDERED_ROLES else None
+    parts = list(_message_parts(message, place, budget, as_markdown=role == "assistant"))
     first = next((part.text for part in parts if part.kind == "text"), "")
     return Turn(
         anchor,
         role if role in ROLES else "",
         ROLES.get(role, role or _("No role")),
         parts,
-        calls=list(_calls(message, results)),
+        calls=list(_calls(message, reading.budget, results)),
         name=_short(message.get("name")),
         tool_call_id=_short(message.get("tool_call_id")),
         summary=" ".join(first[: 2 * _MAX_SUMMARY_LENGTH].split())[:_MAX_SUMMARY_LENGTH],
@@ -149,12 +189,14 @@ def _turn(
     )
 
 
-def _message_parts(message: Mapping[str, Any], place: str, budget: MarkdownBudget | None) -> Iterator[Part]:
+def _message_parts(
+    message: Mapping[str, Any], place: str, budget: RenderBudget | None, *, as_markdown: bool
+) -> Iterator[Part]:
     for key in ("reasoning_content", "reasoning"):
         if isinstance(message.get(key), str) and message[key]:
             yield text_part(message[key], "reasoning")
             break
-    yield from content_parts(message.get("content"), place, budget)
+    yield from content_parts(message.get("content"), place, budget, as_markdown=as_markdown)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         yield text_part(refusal, "refusal")
@@ -183,25 +225,26 @@ def _paired(messages: Iterable[tuple[int, Any]]) -> dict[tuple[int, int], int]:
     return pairs
 
 
-def _calls(message: Mapping[str, Any], results: Mapping[int, list[Part]]) -> Iterator[Call]:
+def _calls(message: Mapping[str, Any], budget: RenderBudget | None, results: Mapping[int, Result]) -> Iterator[Call]:
     calls = message.get("tool_calls")
     for index, call in enumerate(calls[:_MAX_CALLS] if isinstance(calls, list) else ()):
-        result = results.get(index, [])
         match call:
             case {"function": dict(called)}:
-                yield _call(call.get("id"), called.get("name"), called.get("arguments"), result)
+                arguments = _arguments(called.get("arguments"), budget)
             case {"custom": dict(called)}:
-                yield _call(call.get("id"), called.get("name"), called.get("input"), result)
+                arguments = _arguments(called.get("input"), budget)
             case _:
                 yield Call("", "", json_part(call))
+                continue
+        yield Call(_short(call.get("id")), _short(called.get("name")), arguments, results.get(index))
     legacy = message.get("function_call")
     if isinstance(legacy, dict):
-        yield _call(None, legacy.get("name"), legacy.get("arguments"), [])
+        yield Call("", _short(legacy.get("name")), _arguments(legacy.get("arguments"), budget))
 
 
-def _call(call_id: object, name: object, arguments: object, result: list[Part]) -> Call:
+def _arguments(arguments: object, budget: RenderBudget | None) -> Part:
     text = arguments if isinstance(arguments, str) else encode(arguments).decode()
-    return Call(_short(call_id), _short(name), text_part(text, "json"), result)
+    return text_part(text, "json", budget)
 
 
 def _short(value: object) -> str:

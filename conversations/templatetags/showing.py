@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from conversations.dashboard.preferences import preference_of
 from conversations.dashboard.rendering import visible as make_visible
-from conversations.dashboard.themes import theme_of
 
 register = template.Library()
 
@@ -69,9 +69,9 @@ def age(at: dt.datetime) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def theme(context: template.Context) -> str:
-    """The reader's theme: ``auto``, ``light`` or ``dark``."""
-    return theme_of(context.get("request"))
+def preference(context: template.Context, name: str) -> str:
+    """What the reader prefers: see ``dashboard.preferences``."""
+    return preference_of(context.get("request"), name)
 
 
 @register.simple_tag

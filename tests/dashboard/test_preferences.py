@@ -43,25 +43,37 @@ class TestLogout:
         assert client.get("/")["Location"].startswith("/login/")
 
 
-class TestSetTheme:
+class TestSetPreference:
     @pytest.mark.parametrize("theme", ["auto", "light", "dark"])
     def test_the_choice_is_kept_and_leads_back(self, client, theme):
-        response = client.post("/theme/", {"theme": theme, "next": "/deferred/?request_id=a"})
+        response = client.post("/preferences/theme/", {"theme": theme, "next": "/deferred/?request_id=a"})
         assert response["Location"] == "/deferred/?request_id=a"
         assert response.cookies["theme"].value == theme
 
     def test_other_themes_and_other_sites_are_not_taken(self, client):
-        response = client.post("/theme/", {"theme": "<b>", "next": "//evil.example/"})
+        response = client.post("/preferences/theme/", {"theme": "<b>", "next": "//evil.example/"})
         assert response["Location"] == "/"
         assert "theme" not in response.cookies
 
     def test_it_is_a_post_with_a_token(self, reader):
-        assert reader.get("/theme/").status_code == 405
-        assert reader.post("/theme/", {"theme": "dark"}).status_code == 403
+        assert reader.get("/preferences/theme/").status_code == 405
+        assert reader.post("/preferences/theme/", {"theme": "dark"}).status_code == 403
 
     def test_a_forged_cookie_is_no_theme(self, client, db):
         client.cookies.load({"theme": '"><script>'})
         assert 'data-theme="auto"' in client.get("/login/").content.decode()
+
+    @pytest.mark.parametrize("name", ["language", "sessionid", "THEME", "x"])
+    def test_what_is_no_preference_sets_no_cookie(self, client, name):
+        response = client.post(f"/preferences/{name}/", {name: "on"})
+        assert response.status_code == 404
+        assert name not in response.cookies
+
+    def test_shortcuts_stay_off(self, reader):
+        reader.cookies.load({"shortcuts": "off"})
+        page = reader.get("/").content.decode()
+        assert 'data-shortcuts="off"' in page
+        assert 'value="on">Turn them on' in page
 
 
 class TestSetLanguage:

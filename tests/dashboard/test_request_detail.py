@@ -13,6 +13,8 @@ from conversations.models import Attempt, Body
 from tests.factories import days_ago, make_completed, make_failed, make_request, make_request_body, make_response_body
 
 WAV = b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 24
+OWN_PATHS = ["", ".json", "/request.json", "/response.json", "/attachments/choices/0", "/thread", "/replay"]
+OWN_PATHS += ["/nodes/request", "/as/curl"]
 HOSTILE_MESSAGES = [
     None,
     [],
@@ -75,7 +77,7 @@ class TestRequestDetail:
         response = show(make_completed(project, request_body=make_request_body(messages=messages)))
         turns = response.context["record"].turns
         assert [turn.role for turn in turns] == ["assistant", "tool", "assistant"]
-        assert turns[0].calls[0].result[0].text == "in transit"
+        assert turns[0].calls[0].result.parts[0].text == "in transit"
         assert "nobody asked" in response.content.decode()
 
     def test_instructions_are_folded_and_refusals_are_named(self, show, project):
@@ -131,7 +133,7 @@ class TestRequestDetail:
 
     def test_another_s_record_does_not_exist(self, outsider, reader, project):
         record = make_completed(project)
-        for path in ("", ".json", "/request.json", "/audio/choices/0"):
+        for path in OWN_PATHS:
             assert outsider.get(f"/requests/{record.request_id}{path}").status_code == 404
 
     @pytest.mark.parametrize("bad", ["x", "%00", "req_%0", "%F0%9F%92%A9", "x" * 4_000, "%E2%80%AE"])
@@ -168,7 +170,7 @@ class TestRequestDetail:
         messages = [{"role": "user", "content": f"message {n}"} for n in range(500)]
         page = show(make_completed(project, request_body=make_request_body(messages=messages))).content.decode()
         assert "300 messages are not shown here" in page
-        assert all(f'id="message-{n}"' in page for n in (0, 99, 400, 499))
+        assert all(f'id="m-{n}"' in page for n in (0, 99, 400, 499))
 
     def test_a_page_costs_few_queries(self, reader, project):
         record = make_completed(project)
@@ -179,12 +181,14 @@ class TestRequestDetail:
 
 class TestDownloads:
     def test_only_readers_may_look(self, refuses, project):
-        refuses(f"/requests/{make_completed(project).request_id}.json")
+        record = make_completed(project)
+        for path in OWN_PATHS:
+            refuses(f"/requests/{record.request_id}{path}")
 
     def test_bodies_come_byte_for_byte_and_are_no_page(self, reader, project):
         sent, answered = b'{"model":"m",  "messages":[]}', b'{"id":"a","model":"m","created":1, "choices":[1.0]}'
         record = make_completed(project, request_body=sent, response_body=answered)
-        for path, content in ((".json", answered), ("/request.json", sent)):
+        for path, content in (("/response.json", answered), ("/request.json", sent)):
             response = reader.get(f"/requests/{record.request_id}{path}")
             assert response.content == content
             assert response["Content-Type"] == "application/json"
@@ -195,15 +199,15 @@ class TestDownloads:
     def test_what_is_no_json_is_not_called_so(self, reader, project):
         record = make_failed(project)
         Body.objects.filter(pk=record.pk).update(response_body=b"<html>")
-        assert reader.get(f"/requests/{record.request_id}.json")["Content-Type"] == "application/octet-stream"
+        assert reader.get(f"/requests/{record.request_id}/response.json")["Content-Type"] == "application/octet-stream"
 
     def test_a_body_that_was_not_kept_is_404(self, reader, project):
         record = make_completed(project, content_kept=False, stored=False)
-        for path in (".json", "/request.json"):
+        for path in ("/response.json", "/request.json"):
             assert reader.get(f"/requests/{record.request_id}{path}").status_code == 404
 
 
-class TestAudio:
+class TestAttachments:
     @pytest.fixture
     def record(self, project):
         encoded = base64.b64encode(WAV).decode()
@@ -218,20 +222,20 @@ class TestAudio:
 
     def test_the_page_plays_its_own_sounds_and_shows_the_transcript(self, show, record):
         page = show(record).content.decode()
-        assert f'src="/requests/{record.request_id}/audio/messages/0/0"' in page
-        assert f'src="/requests/{record.request_id}/audio/choices/0"' in page
+        assert f'src="/requests/{record.request_id}/attachments/messages/0/0"' in page
+        assert f'src="/requests/{record.request_id}/attachments/choices/0"' in page
         assert "Good morning" in page
 
     @pytest.mark.parametrize("place", ["choices/0", "messages/0/0"])
     def test_sounds_are_served_as_what_they_are(self, reader, record, place):
-        response = reader.get(f"/requests/{record.request_id}/audio/{place}")
+        response = reader.get(f"/requests/{record.request_id}/attachments/{place}")
         assert (response.content, response["Content-Type"]) == (WAV, "audio/wav")
 
     @pytest.mark.parametrize(
         "place", ["choices/1", "messages/0/9", "x", "choices/-1", "choices/²", "messages/0", "a/b/c/d"]
     )
     def test_there_is_no_sound_elsewhere(self, reader, record, place):
-        assert reader.get(f"/requests/{record.request_id}/audio/{place}").status_code == 404
+        assert reader.get(f"/requests/{record.request_id}/attachments/{place}").status_code == 404
 
 
 class TestCompletionDetail:
