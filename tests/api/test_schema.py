@@ -54,7 +54,7 @@ def test_the_reference_loads_nothing_from_elsewhere_and_holds_nothing_inline(sig
     page = signed_in.get("/api/reference/").text
     assert re.findall(r'(?:src|href)="([^"]+)"', page)
     assert all(
-        address.startswith("/") and not address.startswith("//")
+        address.startswith(("/", "#")) and not address.startswith("//")
         for address in re.findall(r'(?:src|href)="([^"]+)"', page)
     )
     assert not re.search(r"<style|style=|<script>|onload=", page)
