@@ -81,9 +81,12 @@ def find_in_bulk(pasted: str, projects: Iterable[Project]) -> BulkResult:
     wanted = _read_ids(pasted)
     asked = dict(list(wanted.items())[:MAX_IDS])
     requests = ChatRequest.objects.in_projects(projects)
-    found = _find(requests.readable(), projects, asked)
-    gone = {text: row for text, row in asked.items() if text not in found}
-    reasons = {text: _reason_of(row) for text, row in (_find(requests, projects, gone) if gone else {}).items()}
+    found = _find_by_ids(requests.readable(), asked)
+    left = _less(asked, found)
+    calls = _newest_calls(projects, left)
+    found |= _find_by_calls(requests.readable(), left, calls)
+    gone = _find_by_ids(requests, left) | _find_by_calls(requests, left, calls)
+    reasons = {text: _reason_of(row) for text, row in _less(gone, found).items()}
     rows = [found.get(text) or BulkRow(text, miss=reasons.get(text, "never_seen")) for text in asked]
     return BulkResult(rows, len(wanted) - len(asked))
 
@@ -108,38 +111,61 @@ def _read_ids(pasted: str) -> dict[str, list[str]]:
     return wanted
 
 
-def _find(
-    requests: ChatRequestQuerySet, projects: Iterable[Project], asked: Mapping[str, list[str]]
-) -> dict[str, BulkRow]:
-    ids = list({meaning for meanings in asked.values() for meaning in meanings if showable(meaning) == meaning})
+def _less[Value](texts: Mapping[str, Value], found: Mapping[str, BulkRow]) -> dict[str, Value]:
+    return {text: value for text, value in texts.items() if text not in found}
+
+
+def _find_by_ids(requests: ChatRequestQuerySet, asked: Mapping[str, list[str]]) -> dict[str, BulkRow]:
+    ids = _keepable(asked)
+    if not ids:
+        return {}
     by_request_id = dict(requests.by_request_id(*ids).values_list("request_id", "pk"))
     answers = requests.by_response_id(*ids).values_list("completion__response_id")
     by_response_id = {an_id: (pk, times) for an_id, pk, times in answers.annotate(Max("pk"), Count("pk"))}
-    by_call = _with_tool_calls(requests, projects, ids)
-    pks = {*by_request_id.values(), *by_call.values(), *(pk for pk, _times in by_response_id.values())}
-    records = requests.filter(pk__in=pks).select_related("completion", "project", "api_key").in_bulk()
+    records = _read(requests, [*by_request_id.values(), *(pk for pk, _times in by_response_id.values())])
     rows: dict[str, BulkRow] = {}
     for text, meanings in asked.items():
         for meaning in meanings:
-            if pk := by_request_id.get(meaning):
-                rows[text] = BulkRow(text, "request_id", records.get(pk), 1)
-            elif meaning in by_response_id:
-                pk, times = by_response_id[meaning]
-                rows[text] = BulkRow(text, "response_id", records.get(pk), times)
-            elif pk := by_call.get(meaning):
-                rows[text] = BulkRow(text, "tool_call_id", records.get(pk), 1)
-            if text in rows:
-                break
-    return {text: row for text, row in rows.items() if row.request}
+            if record := records.get(by_request_id.get(meaning, 0)):
+                rows.setdefault(text, BulkRow(text, "request_id", record, 1))
+            pk, times = by_response_id.get(meaning, (0, 0))
+            if record := records.get(pk):
+                rows.setdefault(text, BulkRow(text, "response_id", record, times))
+    return rows
 
 
-def _with_tool_calls(requests: ChatRequestQuerySet, projects: Iterable[Project], ids: Iterable[str]) -> dict[str, int]:
-    """The newest record with each of these tool call IDs."""
-    calls = Completion.objects.filter(project__in=projects, tool_call_ids__overlap=list(ids))
+def _find_by_calls(
+    requests: ChatRequestQuerySet, asked: Mapping[str, list[str]], calls: list[tuple[int, list[str]]]
+) -> dict[str, BulkRow]:
+    if not calls:
+        return {}
+    records = _read(requests, [pk for pk, _ids in calls])
+    by_call = {an_id: records[pk] for pk, ids in reversed(calls) if pk in records for an_id in ids}
+    rows: dict[str, BulkRow] = {}
+    for text, meanings in asked.items():
+        for meaning in meanings:
+            if meaning in by_call:
+                rows.setdefault(text, BulkRow(text, "tool_call_id", by_call[meaning], 1))
+    return rows
+
+
+def _newest_calls(projects: Iterable[Project], asked: Mapping[str, list[str]]) -> list[tuple[int, list[str]]]:
+    """The newest completions with any of these tool call IDs. Asked once: of many IDs, PostgreSQL reads the table."""
+    ids = _keepable(asked)
+    if not ids:
+        return []
+    calls = Completion.objects.filter(project__in=projects, tool_call_ids__overlap=ids)
     # By no order that an index has: PostgreSQL would read the table in that order, expecting to be done soon.
-    newest = list(calls.order_by((F("pk") + 0).desc()).values_list("pk", "tool_call_ids")[:_MAX_CALLS])
-    readable = set(requests.filter(pk__in=[pk for pk, _calls in newest]).values_list("pk", flat=True))
-    return {an_id: pk for pk, calls in reversed(newest) if pk in readable for an_id in calls}
+    return list(calls.order_by((F("pk") + 0).desc()).values_list("pk", "tool_call_ids")[:_MAX_CALLS])
+
+
+def _keepable(asked: Mapping[str, list[str]]) -> list[str]:
+    """All meanings that a column of texts can hold."""
+    return list({meaning for meanings in asked.values() for meaning in meanings if showable(meaning) == meaning})
+
+
+def _read(requests: ChatRequestQuerySet, pks: Iterable[int]) -> dict[int, ChatRequest]:
+    return requests.filter(pk__in=set(pks)).select_related("completion", "project", "api_key").in_bulk()
 
 
 def _reason_of(row: BulkRow) -> BulkMiss:

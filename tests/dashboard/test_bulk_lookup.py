@@ -57,6 +57,11 @@ class TestBulkLookup:
         expired = make_completed(project, received_at=days_ago(31)).request_id
         assert ask(asker, f"{deleted} {expired}") == [(deleted, "deleted"), (expired, "expired")]
 
+    def test_a_tool_call_of_a_deleted_conversation_is_missing_with_its_reason(self, asker, project):
+        call = [{"index": 0, "message": {"role": "assistant", "tool_calls": [{"id": "call_7"}]}, "finish_reason": "x"}]
+        make_completed(project, response_body=make_response_body(choices=call), deleted_at=days_ago(1))
+        assert ask(asker, "call_7") == [("call_7", "deleted")]
+
     def test_another_s_record_was_never_seen(self, outsider, project):
         record = make_completed(project, deleted_at=days_ago(1))
         assert ask(outsider, record.request_id) == [(record.request_id, "never_seen")]
