@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import Count, DateTimeField, F, Func, Value
 from django.utils import timezone
@@ -21,7 +22,7 @@ MAX_VALUES = 20
 type Facets = dict[str, list[tuple[str, int, bool]]]
 type Bar = tuple[dt.datetime, dt.datetime, dict[str, int]]
 
-_COLUMNS = {
+_SINGLE = {
     "state": "state",
     "mode": "mode",
     "surface": "surface",
@@ -31,16 +32,15 @@ _COLUMNS = {
     "project": "project__slug",
     "user": "end_user",
     "error_code": "error_code",
-    "finish_reason": "completion__finish_reasons",
     "service_tier": "completion__service_tier",
-    "asked": "model",
-    "answered": "completion__model",
-    "tool_calls": "completion__tool_call_ids",
+}
+_FEATURES = {
+    "tool_calls": "completion__tool_call_ids__len",
     "audio": "has_audio",
     "image": "has_images",
     "refusal": "completion__refused",
 }
-_FEATURES = ("tool_calls", "audio", "image", "refusal")
+_SEVERAL = ("model", "completion__model", "completion__finish_reasons")
 _STATE_GROUPS = {"completed": "completed", "failed": "failed", "cancelled": "failed", "expired": "failed"}
 _WIDTHS = [
     *(dt.timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30)),
@@ -56,35 +56,40 @@ def count_facets(projects: Iterable[Project], search: RequestSearch) -> Facets:
     Values are written as ``RequestSearch`` reads them. At most ``MAX_COUNTED`` records, the newest, are counted.
     Raises ``SearchTooBroadError``.
     """
-    rows = found_requests(projects, search).newest_first().values_list(*_COLUMNS.values())[:MAX_COUNTED]
-    counters: dict[str, Counter[str]] = {}
+    names = (*_SINGLE.values(), *_FEATURES.values(), *_SEVERAL)
     with bounded(search):
-        counted = list(rows)
-    for row in counted:
-        for field, values in _values_of(dict(zip(_COLUMNS, row, strict=True))).items():
-            counters.setdefault(field, Counter()).update(values)
-    capped = len(counted) == MAX_COUNTED
+        rows = list(found_requests(projects, search).newest_first().values_list(*names)[:MAX_COUNTED])
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+    counters = {field: Counter(columns.get(column, ())) for field, column in _SINGLE.items()}
+    counters["has"] = Counter({name: sum(map(bool, columns.get(column, ()))) for name, column in _FEATURES.items()})
+    asked, answered, reasons = (columns.get(name, ()) for name in _SEVERAL)
+    counters["model"] = _count_members(zip(asked, answered, strict=True))
+    counters["finish_reason"] = _count_members(tuple(found or ()) for found in reasons)
+    capped = len(rows) == MAX_COUNTED
     return {
-        field: [(value, count, capped) for value, count in counter.most_common(MAX_VALUES)]
-        for field, counter in counters.items()
+        field: [(_written(value), count, capped) for value, count in counter.most_common(MAX_VALUES)]
+        for field, counter in ((field, _without_blanks(counter)) for field, counter in counters.items())
         if counter
     }
 
 
-def _values_of(row: dict[str, object]) -> dict[str, set[str]]:
-    found = {
-        "model": {row.pop("asked"), row.pop("answered")},
-        "has": {name for name in _FEATURES if row.pop(name)},
-        "finish_reason": row.pop("finish_reason") or (),
-    }
-    found |= {field: {value} for field, value in row.items()}
-    return {field: {_written(value) for value in values} - {""} for field, values in found.items()}  # type: ignore[attr-defined]
+def _count_members(values: Iterable[tuple[object, ...]]) -> Counter[Any]:
+    """In how many of the tuples each member is."""
+    counter: Counter[Any] = Counter()
+    for members, count in Counter(values).items():
+        for member in set(members):
+            counter[member] += count
+    return counter
+
+
+def _without_blanks(counter: Counter[Any]) -> Counter[Any]:
+    return Counter({value: count for value, count in counter.items() if value not in {None, ""} and count})
 
 
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value or "")
+    return str(value)
 
 
 def histogram(projects: Iterable[Project], search: RequestSearch, buckets: int = 48) -> list[Bar]:

@@ -1,7 +1,7 @@
 """Pages through requests and completions, the newest first (sync)."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,12 @@ from conversations.search import RequestSearch
 PATIENCE = 2.0
 """Seconds that one statement of a search may take."""
 
+NEARBY = 3_000
+"""How many of the next records are read one by one before an index of all texts is asked."""
+
 _SALT = "conversations.listing"
+type _Placing = Callable[[ChatRequestQuerySet], ChatRequestQuerySet]
+
 _UNLISTED = ("prefix_hashes", "completion__answer_hashes")
 
 
@@ -49,9 +54,9 @@ def bounded(search: RequestSearch, *, seconds: float = PATIENCE) -> Iterator[Non
         raise
 
 
-def found_requests(projects: Iterable[Project], search: RequestSearch) -> ChatRequestQuerySet:
+def found_requests(projects: Iterable[Project], search: RequestSearch, *, by_grams: bool = True) -> ChatRequestQuerySet:
     """The readable requests that are looked for, in no order."""
-    return search.apply(ChatRequest.objects.in_projects(projects).readable())
+    return search.apply(ChatRequest.objects.in_projects(projects).readable(), by_grams=by_grams)
 
 
 def list_requests(
@@ -62,13 +67,15 @@ def list_requests(
     ``answered`` leaves out those without a completion. Raises ``BadRequestError`` for a cursor not made here, and
     ``SearchTooBroadError``.
     """
-    requests = found_requests(projects, search)
-    if answered:
-        requests = requests.filter(completion__isnull=False)
-    if cursor:
-        requests = _continue(requests, cursor)
+    position = _read_cursor(cursor) if cursor else None
+
+    def placed(requests: ChatRequestQuerySet) -> ChatRequestQuerySet:
+        if answered:
+            requests = requests.filter(completion__isnull=False)
+        return (requests.received_before(*position) if position else requests).newest_first()
+
     with bounded(search):
-        found = list(_with_facts(requests).newest_first()[: limit + 1])
+        found = _take(limit + 1, projects, search, placed)
     page = found[:limit]
     return RequestPage(page, _cursor_after(page[-1]) if len(found) > limit else "")
 
@@ -80,11 +87,24 @@ def neighbours(
 
     Raises ``SearchTooBroadError``.
     """
-    found = _with_facts(found_requests(projects, search))
+    at = (request.received_at, request.pk)
     with bounded(search):
-        newer = found.received_after(request.received_at, request.pk).oldest_first().first()
-        older = found.received_before(request.received_at, request.pk).newest_first().first()
-    return newer, older
+        newer = _take(1, projects, search, lambda requests: requests.received_after(*at).oldest_first())
+        older = _take(1, projects, search, lambda requests: requests.received_before(*at).newest_first())
+    return (newer[0] if newer else None, older[0] if older else None)
+
+
+def _take(count: int, projects: Iterable[Project], search: RequestSearch, placed: _Placing) -> list[ChatRequest]:
+    """The first of what is looked for, in the place and order that ``placed`` gives."""
+    if search.terms:
+        # What is said everywhere is said nearby. The index of grams would first collect each of its places.
+        every = placed(ChatRequest.objects.in_projects(projects)).values_list("received_at", flat=True)
+        near = sorted([*every[:1], *every[NEARBY - 1 : NEARBY]])
+        if len(near) == 2:
+            found = placed(found_requests(projects, search, by_grams=False).filter(received_at__range=near))
+            if len(first := list(_with_facts(found)[:count])) == count:
+                return first
+    return list(_with_facts(placed(found_requests(projects, search)))[:count])
 
 
 def _with_facts(requests: ChatRequestQuerySet) -> ChatRequestQuerySet:
@@ -95,9 +115,9 @@ def _cursor_after(request: ChatRequest) -> str:
     return signing.dumps([request.received_at.isoformat(), request.pk], salt=_SALT)
 
 
-def _continue(requests: ChatRequestQuerySet, cursor: str) -> ChatRequestQuerySet:
+def _read_cursor(cursor: str) -> tuple[dt.datetime, int]:
     try:
         received_at, pk = signing.loads(cursor, salt=_SALT)
     except signing.BadSignature as error:
         raise BadRequestError("'cursor' is not one that a page here ended with.", param="cursor") from error
-    return requests.received_before(dt.datetime.fromisoformat(received_at), pk)
+    return dt.datetime.fromisoformat(received_at), pk

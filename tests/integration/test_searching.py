@@ -95,6 +95,22 @@ def test_what_was_said_is_found_by_words_and_parts(
     assert {request.pk for request in page.requests} == {said[name].pk for name in found}
 
 
+@pytest.mark.parametrize("nearby", [2, 3, 4, 50])
+def test_what_is_nearby_is_looked_at_first_and_nothing_is_found_twice(
+    said: dict[str, ChatRequest], project: Project, monkeypatch: pytest.MonkeyPatch, nearby: int
+) -> None:
+    monkeypatch.setattr("conversations.services.listing.NEARBY", nearby)
+    wanted = [said[name] for name in ("refusal", "tool", "korean")]
+    found, cursor = [], ""
+    while True:
+        page = list_requests([project], RequestSearch(q="대화"), limit=1, cursor=cursor)
+        found += page.requests
+        if not (cursor := page.next_cursor):
+            break
+    assert found == wanted
+    assert neighbours(said["tool"], [project], RequestSearch(q="대화")) == (wanted[0], wanted[2])
+
+
 def test_another_projects_words_are_not_found(said: dict[str, ChatRequest], other_project: Project) -> None:
     assert list_requests([other_project], RequestSearch(q="harbour")).requests == []
 

