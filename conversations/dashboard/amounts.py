@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
@@ -15,8 +14,9 @@ _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
 def full(number: int | None) -> str:
-    """Every digit, with the language's separators: ``1,234,567``; a dash where nothing is known."""
-    return UNKNOWN if number is None else number_format(number, force_grouping=True)
+    """Every digit, in threes as all three languages write them: ``1,234,567``; a dash where nothing is known."""
+    # Django writes Chinese numbers without separators, and a column of long ones cannot be compared then.
+    return UNKNOWN if number is None else f"{number:,}"
 
 
 def compact(number: float | Decimal | None) -> str:
@@ -29,7 +29,7 @@ def compact(number: float | Decimal | None) -> str:
         if exact >= size * Decimal("0.9995"):
             scaled = exact / size
             digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
-            return f"{_trimmed(round(scaled, digits), grouped=True)} {unit}"
+            return f"{_trimmed(round(scaled, digits))} {unit}"
     return _trimmed(round(exact, 0 if exact == int(exact) else 2))
 
 
@@ -38,9 +38,8 @@ def money(dollars: Decimal | None) -> str:
     if dollars is None:
         return UNKNOWN
     if dollars == 0 or abs(dollars) >= 1:
-        return f"${number_format(round(dollars, 2), decimal_pos=2, force_grouping=True)}"
-    digits = max(2, 1 - dollars.adjusted())
-    return f"${number_format(round(dollars, digits), decimal_pos=digits)}"
+        return f"${round(dollars, 2):,.2f}"
+    return f"${round(dollars, digits := max(2, 1 - dollars.adjusted())):.{digits}f}"
 
 
 def share(part: Decimal | int | None, whole: Decimal | int | None) -> str:
@@ -65,7 +64,6 @@ def change(now: Decimal | int | None, before: Decimal | int | None) -> str:
     return f"{'+' if percent > 0 else '−' if percent < 0 else '±'}{abs(int(percent))} %"
 
 
-def _trimmed(number: Decimal, *, grouped: bool = False) -> str:
-    text = f"{number:f}"
-    digits = len(text.partition(".")[2].rstrip("0"))
-    return number_format(number, decimal_pos=digits, force_grouping=grouped)
+def _trimmed(number: Decimal) -> str:
+    whole, _point, rest = f"{number:,f}".partition(".")
+    return f"{whole}.{rest}" if (rest := rest.rstrip("0")) else whole

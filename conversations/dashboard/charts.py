@@ -24,6 +24,9 @@ BAR_WIDTH = 1_000
 CHART_WIDTH, CHART_HEIGHT = 1_000, 200
 """The size of a chart over time, in its own units; the style sheet stretches it, and its labels stand beside it."""
 
+DENSE = 60
+"""Most columns of a chart that have room between them."""
+
 SPARK_WIDTH, SPARK_HEIGHT = 100, 20
 """The size of a sparkline, in its own units."""
 
@@ -103,6 +106,11 @@ class Chart:
     marks: tuple[Number, ...]
     grid: tuple[str, ...]
     labels: tuple[str, ...]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether there is no room between the columns."""
+        return len(self.columns) > DENSE
 
     @property
     def is_empty(self) -> bool:

@@ -25,7 +25,8 @@ COLUMNS: Words = {
     "tokens": _("All tokens"),
     "missing": _("Usage missing"),
     "cost": _("Cost"),
-    "mean": _("Mean duration"),
+    "duration": _("Mean duration"),
+    "mean": pgettext_lazy("duration", "Mean"),
     "longest": pgettext_lazy("duration", "Longest"),
 }
 """The columns beside those of the kinds of tokens."""
@@ -118,6 +119,10 @@ def _cell(name: str, sums: UsageSums, search: RequestSearch, kinds: Mapping[str,
             return Cell(full(all_tokens(sums.tokens)), here)
         case "cost":
             return Cell(cost_words(sums), here, "" if sums.cost is None else unpriced_words(sums))
+        case "duration":
+            longest = longest_seconds(sums)
+            note = "" if longest is None else gettext("longest %(span)s") % {"span": span(longest)}
+            return Cell(span(mean_seconds(sums)), here, note)
         case "mean":
             return Cell(span(mean_seconds(sums)), here)
         case "longest":

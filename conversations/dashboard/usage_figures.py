@@ -104,7 +104,7 @@ class _Figures:
             ("longest", [longest_seconds(step) for step in sums]),
             ("mean", [mean_seconds(step) for step in sums]),
         ]
-        legend = [("mean", _("Mean")), ("longest", pgettext("duration", "Longest"))]
+        legend = [("mean", pgettext("duration", "Mean")), ("longest", pgettext("duration", "Longest"))]
         return self._figure("duration", _("Duration"), line(bars, series), _seconds, legend, ("mean", "longest"))
 
     def _bar(
@@ -122,11 +122,11 @@ class _Figures:
             for name, cell in zip(columns, cells_of(columns, sums, search, self.query.split), strict=True)
         ]
         return Bar(
-            label=axis_words(bucket, self.query.step),
+            label=axis_words(bucket, self.query.step, is_short=self.query.period.days <= 2),
             title="\n".join([step_words(bucket, self.query.step), *words]),
             address=records(search) if sums.requests else "",
             counts=counts,
-            before=of(before) or 0 if of and before and self.has_before else None,
+            before=(of(before) or None) if of and before else None,
             lacking=bool(sums.missing),
         )
 

@@ -40,7 +40,7 @@ def groups_of(query: UsageQuery, sums: RangeSums) -> GroupTable:
     """The table of the groups that ``query`` asks for."""
     kinds = split_tokens(sums.total.tokens, query.split)
     names = ["tokens", *(kind.name for kind in KINDS[query.split] if kinds[kind.name] is not None)]
-    names += ["missing", "requests", "failures", "cost", "mean", "longest"]
+    names += ["missing", "requests", "failures", "cost", "duration"]
     by_size = sorted(sums.groups, key=lambda group: (-_size(group.total, query.sort), group.value))
     listed = by_size[: MAX_GROUPS if query.everything else MOST_GROUPS]
     whole = _size(sums.total, query.sort)

@@ -68,12 +68,13 @@ def group_words(group: str, value: str) -> str:
     return str(_SURFACES.get(value, value)) if group == "surface" else visible(value)
 
 
-def axis_words(bucket: Bucket, step: Step) -> str:
-    """A step below a chart, as short as its language allows."""
+def axis_words(bucket: Bucket, step: Step, *, is_short: bool) -> str:
+    """A step below a chart, as short as its language allows; an hour by its time in a ``is_short`` range only."""
     if step == "month":
         return date_format(bucket.since, pgettext("date format, PHP style: a month", "M Y"))
-    day = date_format(bucket.since, pgettext("date format, PHP style: a day", "M j"))
-    return f"{day} {bucket.since:%H:%M}" if step == "hour" else day
+    if step == "hour" and is_short:
+        return f"{bucket.since:%H:%M}"
+    return date_format(bucket.since, pgettext("date format, PHP style: a day", "M j"))
 
 
 def step_words(bucket: Bucket, step: Step) -> str:

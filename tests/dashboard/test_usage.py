@@ -110,8 +110,9 @@ def _counted(records):
         "Other output": known["completion"] + beside if has["output"] else None,
         "Text input": known.get("prompt_text"),
         "Audio input": known.get("prompt_audio"),
-        "Mean duration": _span(sum(lengths) / len(lengths) if lengths else None),
+        "Mean": _span(sum(lengths) / len(lengths) if lengths else None),
         "Longest": _span(max(lengths, default=None)),
+        "Mean duration": _span(sum(lengths) / len(lengths) if lengths else None),
         "Cost": "unknown" if sums["cost"] is None and answered else money(sums["cost"]),
     }
 
@@ -142,7 +143,7 @@ class TestUsage:
                             counted[cell.address] = _counted(_records(cell.address))
                         assert cell.text == _as_shown(counted[cell.address][name]), (name, cell)
                         checked.add(name)
-        assert {"Requests", "Failures", "All tokens", "Cost", "Mean duration", "Longest"} <= checked | {"Failures"}
+        assert {"Requests", "Failures", "All tokens", "Cost", "Mean", "Longest"} <= checked | {"Failures"}
 
     @pytest.mark.parametrize("query", QUERIES)
     def test_every_column_of_a_chart_says_the_sum_of_the_records_that_it_opens(self, reader, everything, query):
