@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
+from conversations.dashboard.preferences import preference_of
 from conversations.models import Project
 
 if TYPE_CHECKING:
@@ -21,8 +24,17 @@ type View = Callable[..., HttpResponse]
 
 
 def private_page(view: View) -> View:
-    """Reading only; the answer is for one reader, differs between page and fragment, and is stored nowhere."""
-    varied = vary_on_headers("HX-Request", "HX-History-Restore-Request", "HX-Target")(view)
+    """Reading only; the answer is for one reader, in that reader's time zone, and is stored nowhere.
+
+    It differs between page and fragment.
+    """
+
+    @wraps(view)
+    def in_own_zone(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        with timezone.override(preference_of(request, "zone")):
+            return view(request, *args, **kwargs)
+
+    varied = vary_on_headers("HX-Request", "HX-History-Restore-Request", "HX-Target")(in_own_zone)
     return require_safe(cache_control(private=True, no_store=True)(varied))
 
 

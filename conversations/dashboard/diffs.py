@@ -107,9 +107,14 @@ def _usage(a: Record, b: Record) -> Iterator[Pair]:
 
 
 def _numbers(name: str | Promise, a: int | Decimal | None, b: int | Decimal | None) -> Pair:
-    difference = f"{b - a:+}" if a is not None and b is not None and a != b else ""
-    said_a, said_b = ("" if count is None else str(count) for count in (a, b))
+    difference = f"{_plainly(b - a):+f}" if a is not None and b is not None and a != b else ""
+    said_a, said_b = ("" if count is None else f"{_plainly(count):f}" for count in (a, b))
     return Pair(name, said_a, said_b, difference)
+
+
+def _plainly(number: int | Decimal) -> Decimal:
+    """Without the zeros at the end of its decimals."""
+    return Decimal(number).normalize()
 
 
 def _lines_of(turns: Iterable[Turn]) -> list[str]:

@@ -82,7 +82,7 @@ def _token(entry: Mapping[str, Any], value: float) -> Token:
     alternatives = [
         Alternative(_spelled(other["token"]), _share(found))
         for other in (others[: 2 * MAX_ALTERNATIVES] if isinstance(others, list) else ())
-        if (found := _logprob_of(other)) is not None
+        if (found := _logprob_of(other)) is not None and other["token"] != entry["token"]
     ]
     return Token(_spelled(entry["token"]), _share(value), level, alternatives[:MAX_ALTERNATIVES])
 

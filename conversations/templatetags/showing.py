@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from conversations.dashboard.periods import COMMON_ZONES
 from conversations.dashboard.preferences import preference_of
 from conversations.dashboard.rendering import visible as make_visible
 
@@ -78,3 +79,9 @@ def preference(context: template.Context, name: str) -> str:
 def languages() -> list[tuple[str, str]]:
     """Every language of the pages: its code and its own name."""
     return list(settings.LANGUAGES)
+
+
+@register.simple_tag(takes_context=True)
+def zones(context: template.Context) -> list[str]:
+    """The time zones to choose from, the reader's own among them."""
+    return list(dict.fromkeys([preference_of(context.get("request"), "zone"), *COMMON_ZONES]))

@@ -84,9 +84,9 @@ class TestDiff:
         lines = [f"line {number // repeats} " + "x" * 90 for number in range(5_000)]
         shuffled = random.Random(1).sample(lines, len(lines))
         a, b = (make_completed(project, response_body=answer("\n".join(text))) for text in (lines, shuffled))
-        before = time.perf_counter()
+        before = time.thread_time()
         page = compare(a, b)
-        assert time.perf_counter() - before < 1.5
+        assert time.thread_time() - before < 1.5
         assert "only their beginnings are compared" in page.content.decode()
 
     @pytest.mark.parametrize("messages", [None, 7, [None, 1, {}], [{"role": [], "content": {"a": "<script>x"}}]])

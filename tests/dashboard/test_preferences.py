@@ -1,10 +1,13 @@
 """Signing in and out, language and theme, and the pages for what goes wrong."""
 
+import datetime as dt
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 
 from conversations.dashboard.views.errors import server_error
+from tests.factories import make_completed
 
 
 class TestLogin:
@@ -74,6 +77,20 @@ class TestSetPreference:
         page = reader.get("/").content.decode()
         assert 'data-shortcuts="off"' in page
         assert 'value="on">Turn them on' in page
+
+    def test_times_are_told_in_the_chosen_zone(self, reader, project):
+        record = make_completed(project, received_at=dt.datetime(2026, 11, 1, 20, tzinfo=dt.UTC), is_sample=True)
+        reader.cookies.load({"zone": "Asia/Seoul"})
+        page = reader.get(f"/requests/{record.request_id}").content.decode()
+        assert '<time datetime="2026-11-01T20:00:00+00:00" data-moment>2026-11-02 05:00:00 KST</time>' in page
+        assert "<option selected>Asia/Seoul</option>" in page
+
+    @pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../../etc/passwd", "\u202e"])
+    def test_what_is_no_zone_is_not_taken(self, client, zone):
+        assert "zone" not in client.post("/preferences/zone/", {"zone": zone}).cookies
+
+    def test_a_chosen_zone_is_kept(self, client):
+        assert client.post("/preferences/zone/", {"zone": "Asia/Seoul"}).cookies["zone"].value == "Asia/Seoul"
 
 
 class TestSetLanguage:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from conversations.dashboard.preferences import PREFERENCES
+from conversations.dashboard.preferences import PREFERENCES, may_be
 
 _ONE_YEAR = 365 * 24 * 60 * 60
 
@@ -31,7 +31,7 @@ def set_preference(request: HttpRequest, name: str) -> HttpResponse:
     if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
         back = reverse("home")
     response = redirect(back)
-    chosen = request.POST.get(name)
-    if chosen in PREFERENCES[name]:
+    chosen = request.POST.get(name, "")
+    if may_be(name, chosen):
         response.set_cookie(name, chosen, _ONE_YEAR, secure=settings.HTTPS, httponly=True, samesite="Lax")
     return response
