@@ -89,7 +89,7 @@ def _fill(count: int) -> None:
             "INSERT INTO conversations_chatrequest (request_id, project_id, surface, mode, model, end_user, metadata, "
             "preview, stored, content_kept, is_sample, state, reason, error_type, error_code, error_param, error_message, "
             "attempt_number, received_at, finished_at, enriched) SELECT 'req_' || n, %s, 'openai', 'plain', 'gpt-4o', "
-            "'user' || n %% 50, '{}', 'preview ' || n, true, true, false, CASE WHEN n %% 50 = 0 THEN 'failed' ELSE "
+            "'user' || n %% 5, '{}', 'preview ' || n, true, true, false, CASE WHEN n %% 50 = 0 THEN 'failed' ELSE "
             "'completed' END, '', '', '', '', '', 0, now() - (%s - n) * make_interval(secs => %s::float8 / %s), now(), true "
             "FROM generate_series(1, %s) n",
             [project.pk, count, DAYS * 86_400, count, count],

@@ -46,7 +46,7 @@ def main() -> None:
         filters = {
             "state=failed": RequestSearch(state=("failed",)),
             "answered_by": RequestSearch(answered_by=("gpt-5",)),
-            "user": RequestSearch(user="user7"),
+            "user": RequestSearch(user="user3"),
             "no such model": RequestSearch(model=("nothing",)),
             "no such error code": RequestSearch(error_code="nothing"),
             "has=refusal (none)": RequestSearch(has=("refusal",)),
