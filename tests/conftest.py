@@ -1,6 +1,9 @@
 """Fixtures for every test: projects, keys, a signed-in administrator and a scripted upstream."""
 
+import os
+import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,10 +13,38 @@ from conversations.models import Project
 from conversations.services.keys import create_api_key
 from tests.scripted_upstream import ScriptedUpstream
 
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET += ["--no-first-run", "--disable-gpu", "--disable-quic"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests with a browser last: Playwright leaves an event loop running, in which no other may start."""
-    items.sort(key=lambda item: "playwright" in getattr(item, "fixturenames", ()))
+    """Put the tests with a browser last: Playwright leaves an event loop running, in which no other may start.
+
+    Where there is no chromium they are skipped, but not in CI, where that would hide them.
+    """
+    items.sort(key=_needs_browser)
+    if not CHROMIUM and not os.environ.get("CI"):
+        for item in filter(_needs_browser, items):
+            item.add_marker(pytest.mark.skip(reason="there is no chromium"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once and loudly what was not tested."""
+    if not CHROMIUM:
+        terminalreporter.write_line("NOT TESTED: no page was opened in a browser, since there is no chromium.")
+
+
+def _needs_browser(item: pytest.Item) -> bool:
+    return "playwright" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The machine's own chromium, which stays at home."""
+    # Playwright runs an event loop of its own in this thread, and Django must not mind.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    return browser_type_launch_args | {"executable_path": CHROMIUM, "args": QUIET}
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """The two lookup pages in a browser, on conversations that real clients had."""
 
-import os
-import shutil
 from typing import Any
 
 import pytest
@@ -10,17 +8,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.acceptance.deferring import Holder
 from tests.live import ADMIN, LiveServer, told
-
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip("NOT TESTED: no page was opened in a browser, since there is no chromium", allow_module_level=True)
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The machine's own chromium, which stays at home."""
-    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    return browser_type_launch_args | {"executable_path": CHROMIUM, "args": [*quiet, "--no-first-run", "--disable-gpu"]}
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The pages in a real browser: by keyboard, without JavaScript, at 320 pixels, for every reader."""
 
-import os
 import re
-import shutil
 
 import pytest
 from django.utils import timezone
@@ -13,16 +11,8 @@ from conversations.models import Body, ChatRequest
 from tests.dashboard.browser import sign_in, watched
 from tests.factories import make_completed, make_failed, make_request, make_request_body, make_response_body
 
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip("NOT TESTED: no page was opened in a browser, since there is no chromium", allow_module_level=True)
-
-# Playwright runs an event loop of its own in this thread, and Django must not mind.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-QUIET += ["--no-first-run", "--disable-gpu", "--disable-quic"]
 CALL = {"id": "call_1", "type": "function", "function": {"name": "find_order", "arguments": '{"order_id": "A-1042"}'}}
 MESSAGES = [
     {"role": "system", "content": "You find orders."},
@@ -35,11 +25,6 @@ ANSWER = (
     + "x" * 200
     + "\n```\n[more](https://example.org)"
 )
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args):
-    return browser_type_launch_args | {"executable_path": CHROMIUM, "args": QUIET}
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The list in a real browser: looking into, walking, scrolling, following, and all of it without JavaScript."""
 
-import os
 import re
-import shutil
 
 import pytest
 from django.utils import timezone
@@ -15,22 +13,9 @@ from conversations.wire.grams import grams_of
 from tests.dashboard.browser import sign_in, watched
 from tests.factories import days_ago, make_completed, make_failed, make_request
 
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip("NOT TESTED: no list was opened in a browser, since there is no chromium", allow_module_level=True)
-
-# Playwright runs an event loop of its own in this thread, and Django must not mind.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-QUIET += ["--no-first-run", "--disable-gpu", "--disable-quic"]
 HOSTILE = "<i hx-get='/logout/' hx-trigger='load'>x</i> \u202e " + "W" * 300
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args):
-    return browser_type_launch_args | {"executable_path": CHROMIUM, "args": QUIET}
 
 
 @pytest.fixture
