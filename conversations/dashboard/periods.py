@@ -73,6 +73,11 @@ class Period:
     zone: ZoneInfo
 
     @property
+    def first_day(self) -> dt.date:
+        """The first day that has a part in the range."""
+        return self.since.date()
+
+    @property
     def last_day(self) -> dt.date:
         """The last day that has a part in the range."""
         return (self.until - dt.timedelta(microseconds=1)).date()

@@ -62,6 +62,11 @@ class UsageReview:
         """When this was summed, by the reader's clock."""
         return self.sums.as_of.astimezone(self.query.period.zone)
 
+    @property
+    def clock(self) -> str:
+        """The time of ``as_of``; a template would write it by the server's clock."""
+        return f"{self.as_of:%H:%M:%S %Z}"
+
     @cached_property
     def facts(self) -> list[Fact]:
         """The numbers that the page begins with."""

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -205,6 +206,9 @@ class TestUsage:
         address = "/usage/?from=2026-11-04&to=2026-11-04"
         assert "There was no request in this range" in reader.get(address).content.decode()
         page = reader.get(f"{address}&zone=Asia/Seoul").content.decode()
+        assert page.count('value="2026-11-04" required') == 2
+        assert "<b>2026-11-04 – 2026-11-04</b>" in page
+        assert re.search(r"as of \d\d:\d\d:\d\d KST", page)
         assert "2026-11-04 03:00" in page
         assert "Asia/Seoul" in page
 
