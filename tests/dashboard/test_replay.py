@@ -34,7 +34,7 @@ def test_the_events_add_up_to_the_answer(reader, project):
     response = reader.get(f"/requests/{record.request_id}/replay")
     assert response["Content-Type"] == "text/event-stream"
     assert response["Content-Disposition"].startswith("attachment;")
-    *chunks, end = [event.data for event in EventParser().feed(response.content)]
+    *chunks, end = [event.data for event in EventParser().feed(response.getvalue())]
     fold = Fold()
     for chunk in chunks:
         fold.add(json.loads(chunk))

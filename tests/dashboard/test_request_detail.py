@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import time
 
 import pytest
 from django.db import connection
@@ -177,6 +179,127 @@ class TestRequestDetail:
         with CaptureQueriesContext(connection) as queries:
             reader.get(f"/requests/{record.request_id}")
         assert len(queries) <= 5
+
+
+class TestConversation:
+    PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 24
+
+    @pytest.fixture
+    def show_parts(self, show, project):
+        def make(*parts):
+            messages = [{"role": "user", "content": list(parts)}]
+            return show(make_completed(project, request_body=make_request_body(messages=messages))).content.decode()
+
+        return make
+
+    @staticmethod
+    def picture(url):
+        return {"type": "image_url", "image_url": {"url": url}}
+
+    def test_each_message_and_result_has_an_address(self, show, project):
+        call = {"id": "call_1", "type": "function", "function": {"name": "find_order", "arguments": "{}"}}
+        messages = [
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "in transit"},
+        ]
+        page = show(make_completed(project, request_body=make_request_body(messages=messages))).content.decode()
+        for anchor in ("m-0", "m-1", "c-0"):
+            assert page.count(f'id="{anchor}"') == 1
+            assert f'href="#{anchor}"' in page
+
+    def test_arguments_and_results_are_indented_and_the_switch_shows_them_as_they_came(self, reader, show, project):
+        call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"n":1.0}'}}
+        messages = [{"role": "assistant", "tool_calls": [call], "content": "**bold**"}]
+        record = make_completed(project, request_body=make_request_body(messages=messages))
+        (turn, *_) = show(record).context["record"].turns
+        assert (turn.calls[0].arguments.kind, turn.parts[0].kind) == ("coloured", "markdown")
+        reader.cookies.load({"reading": "plain"})
+        (turn, *_) = show(record).context["record"].turns
+        assert (turn.calls[0].arguments.text, turn.parts[0].text) == ('{"n":1.0}', "**bold**")
+
+    def test_choices_stand_side_by_side(self, show, project):
+        choices = [{"index": n, "message": {"role": "assistant", "content": f"answer {n}"}} for n in range(3)]
+        page = show(make_completed(project, response_body=make_response_body(choices=choices))).content.decode()
+        assert '<div class="choices" role="group" aria-label="3 choices">' in page
+        assert all(f'id="c-{n}"' in page for n in range(3))
+        assert 'class="choices"' not in show(make_completed(project)).content.decode()
+
+    def test_a_picture_is_shown_from_its_own_bytes(self, show_parts):
+        page = show_parts(self.picture("data:image/svg+xml;base64," + base64.b64encode(self.PNG).decode()))
+        assert re.search(r'<img class="picture" src="/requests/req_\w+/attachments/messages/0/0"', page)
+        assert "image/png" in page
+
+    def test_a_picture_elsewhere_is_a_link_and_never_loaded(self, show_parts):
+        page = show_parts(self.picture("https://example.org/a.png"), self.picture("http://x/?a=<b>"))
+        assert '<a href="https://example.org/a.png" rel="noopener noreferrer nofollow">' in page
+        assert "<img" not in page
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "data:image/svg+xml;base64," + base64.b64encode(b"<svg onload=alert(1)>").decode(),
+            "data:image/svg+xml,<svg onload=alert(1)>",
+            "data:text/html;base64," + base64.b64encode(b"<script>alert(1)</script>").decode(),
+            "javascript:alert(1)",
+            "data:image/png;base64,%%%",
+            "",
+        ],
+    )
+    def test_what_only_says_that_it_is_a_picture_is_none(self, show_parts, url):
+        page = show_parts(self.picture(url))
+        assert "<img" not in page
+        assert "<svg onload" not in page
+        assert 'href="javascript' not in page
+
+    def test_tokens_have_their_heat_and_alternatives(self, show, project):
+        other = {"token": "<b>Ho", "logprob": -2.5, "bytes": None}
+        entries = [
+            {"token": "Hi", "logprob": -0.01, "top_logprobs": []},
+            {"token": "\n", "logprob": -3, "top_logprobs": [other]},
+        ]
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "logprobs": {"content": entries}}
+        page = show(make_completed(project, response_body=make_response_body(choices=[choice])))
+        heat = page.context["record"].answers[0].heat
+        assert [(token.text, token.level, token.share) for token in heat.tokens] == [
+            ("Hi", 0, "99.0 %"),
+            ("⏎\n", 5, "5.0 %"),
+        ]
+        assert "&lt;b&gt;Ho <i>8.2 %</i>" in page.content.decode()
+
+    @pytest.mark.parametrize(
+        "logprobs",
+        [
+            7,
+            [],
+            {"content": 7},
+            {"content": [None, 1, {}, {"token": 1, "logprob": 1}, {"token": "x", "logprob": True}]},
+            {"content": [{"token": "x", "logprob": 10**400, "top_logprobs": {"a": 1}}], "refusal": "x"},
+            {"content": [{"token": "\ud800\u202e", "logprob": -1e300, "top_logprobs": [1, {}]}] * 5_000},
+        ],
+    )
+    def test_odd_log_probabilities_are_no_fault(self, show, project, logprobs):
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "logprobs": logprobs}
+        body = json.dumps(make_response_body(choices=[choice])).encode()
+        record = make_completed(project)
+        Body.objects.filter(pk=record.pk).update(response_body=body)
+        assert show(record).status_code == 200
+
+    @pytest.mark.parametrize("tab", TABS)
+    @pytest.mark.parametrize("content", ["[" * 20_000, "[" * 20_000 + "]" * 20_000, "대화 **x** `y` " * 80_000])
+    def test_hostile_and_huge_content_takes_no_second_and_no_megabyte(self, show, project, tab, content):
+        choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+        call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": content}}
+        messages = [{"role": "assistant", "tool_calls": [call] * 3}, {"role": "user", "content": content}]
+        record = make_completed(
+            project,
+            request_body=make_request_body(messages=messages),
+            response_body=make_response_body(choices=[choice]),
+        )
+        show(make_completed(project), tab)
+        before = time.thread_time()
+        page = show(record, tab)
+        assert time.thread_time() - before < 1
+        assert len(page.content) < 1_500_000
 
 
 class TestDownloads:

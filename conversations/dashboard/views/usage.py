@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 
 from conversations.dashboard.access import private_page, projects_of, wants_fragment
 from conversations.dashboard.periods import is_zone
-from conversations.dashboard.usage_export import as_csv, as_json
-from conversations.dashboard.usage_query import UsageQuery
-from conversations.dashboard.usage_review import review_usage
+from conversations.dashboard.usage.export import as_csv, as_json
+from conversations.dashboard.usage.query import UsageQuery
+from conversations.dashboard.usage.review import review_usage
 from conversations.errors import BadRequestError
 from conversations.models import ChatRequest
 

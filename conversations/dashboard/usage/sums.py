@@ -11,7 +11,7 @@ from operator import add
 from typing import cast
 
 from conversations.dashboard.periods import Bucket, Period
-from conversations.dashboard.usage_query import UsageQuery
+from conversations.dashboard.usage.query import UsageQuery
 from conversations.models import Project
 from conversations.search import RequestSearch
 from conversations.services.usage import Group, UsageRow, UsageSums, sum_usage

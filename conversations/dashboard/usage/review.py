@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from conversations.dashboard import usage_words as words
 from conversations.dashboard.periods import COMMON_ZONES, RANGES
-from conversations.dashboard.usage_cells import records
-from conversations.dashboard.usage_facts import Compared, Fact
-from conversations.dashboard.usage_figures import Figure, figures_of
-from conversations.dashboard.usage_groups import GroupTable, groups_of
-from conversations.dashboard.usage_query import FILTERS, GROUPS, SPLITS, UsageQuery, search_in
-from conversations.dashboard.usage_sums import RangeSums, sum_range, sum_steps
+from conversations.dashboard.usage import words
+from conversations.dashboard.usage.cells import records
+from conversations.dashboard.usage.facts import Compared, Fact
+from conversations.dashboard.usage.figures import Figure, figures_of
+from conversations.dashboard.usage.groups import GroupTable, groups_of
+from conversations.dashboard.usage.query import FILTERS, GROUPS, SPLITS, UsageQuery, search_in
+from conversations.dashboard.usage.sums import RangeSums, sum_range, sum_steps
 from conversations.models import Project
 from conversations.services.pricing import PRICE_VERSION
 from conversations.services.usage import UsageSums

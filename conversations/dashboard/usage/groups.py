@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from conversations.dashboard.amounts import share
 from conversations.dashboard.charts import spark
-from conversations.dashboard.usage_cells import Cell, Column, Row, cells_of, column_label
-from conversations.dashboard.usage_query import SORTS, UsageQuery, search_in
-from conversations.dashboard.usage_sums import GroupSums, RangeSums
-from conversations.dashboard.usage_tokens import KINDS, all_tokens, split_tokens
-from conversations.dashboard.usage_words import group_words
+from conversations.dashboard.usage.cells import Cell, Column, Row, cells_of, column_label
+from conversations.dashboard.usage.query import SORTS, UsageQuery, search_in
+from conversations.dashboard.usage.sums import GroupSums, RangeSums
+from conversations.dashboard.usage.tokens import KINDS, all_tokens, split_tokens
+from conversations.dashboard.usage.words import group_words
 from conversations.services.usage import UsageSums
 
 MOST_GROUPS = 10

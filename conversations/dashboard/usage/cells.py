@@ -10,8 +10,8 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from conversations.dashboard.amounts import UNKNOWN, full, money
-from conversations.dashboard.usage_tokens import KINDS, all_tokens, split_tokens
-from conversations.dashboard.usage_words import Words
+from conversations.dashboard.usage.tokens import KINDS, all_tokens, split_tokens
+from conversations.dashboard.usage.words import Words
 from conversations.search import RequestSearch
 from conversations.services.usage import UsageSums
 from conversations.templatetags.showing import span

@@ -13,7 +13,7 @@ from django.utils.translation import pgettext
 from conversations.dashboard.amounts import compact, money
 from conversations.dashboard.charts import Bar, Chart, Number, line, stacked_bars
 from conversations.dashboard.periods import Bucket
-from conversations.dashboard.usage_cells import (
+from conversations.dashboard.usage.cells import (
     Column,
     Row,
     cells_of,
@@ -22,10 +22,10 @@ from conversations.dashboard.usage_cells import (
     mean_seconds,
     records,
 )
-from conversations.dashboard.usage_query import UsageQuery, search_in
-from conversations.dashboard.usage_sums import RangeSums
-from conversations.dashboard.usage_tokens import KINDS, all_tokens, split_tokens
-from conversations.dashboard.usage_words import axis_words, step_words
+from conversations.dashboard.usage.query import UsageQuery, search_in
+from conversations.dashboard.usage.sums import RangeSums
+from conversations.dashboard.usage.tokens import KINDS, all_tokens, split_tokens
+from conversations.dashboard.usage.words import axis_words, step_words
 from conversations.services.usage import UsageSums
 from conversations.templatetags.showing import span
 

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from conversations.dashboard.usage_cells import records
-from conversations.dashboard.usage_query import UsageQuery
+from conversations.dashboard.usage.cells import records
+from conversations.dashboard.usage.query import UsageQuery
 from conversations.models import Project
 from conversations.services.pricing import PRICE_VERSION
 from conversations.services.usage import TOKEN_COLUMNS, Group, UsageReport, UsageRow, UsageSums, sum_usage

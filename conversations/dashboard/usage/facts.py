@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from conversations.dashboard.amounts import change, compact, full, share
-from conversations.dashboard.usage_cells import (
+from conversations.dashboard.usage.cells import (
     FAILED,
     Cell,
     cost_words,
@@ -19,7 +19,7 @@ from conversations.dashboard.usage_cells import (
     records,
     unpriced_words,
 )
-from conversations.dashboard.usage_tokens import all_tokens
+from conversations.dashboard.usage.tokens import all_tokens
 from conversations.search import RequestSearch
 from conversations.services.usage import UsageSums
 from conversations.templatetags.showing import span
