@@ -11,7 +11,7 @@ get_uv = echo "Installing into $(VENV)…" \
 	&& $(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 sync = $(VENV)/bin/uv pip sync --quiet --require-hashes $(1) && $(VENV)/bin/uv pip uninstall --quiet pip uv
 
-.PHONY: up test lint campaign i18n lock
+.PHONY: up test lint campaign screenshots i18n lock
 
 up: $(VENV)/.synced-up ## Start everything (make up ARGS="--port 9000")
 	@exec $(RUN) manage.py up $(ARGS)
@@ -27,6 +27,9 @@ lint: $(VENV)/.synced-test
 
 campaign: $(VENV)/.synced-test ## The long runs: workers killed before and after every step
 	$(RUN) -m pytest -m campaign $(ARGS)
+
+screenshots: $(VENV)/.synced-test ## Write docs/screenshots/
+	$(RUN) -m pytest tests/screenshots.py $(ARGS)
 
 i18n: $(VENV)/.synced-test ## Bring the catalogs up to date and compile them
 	$(RUN) -m conversations.locale.extract
