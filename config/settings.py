@@ -306,5 +306,9 @@ LOGGING = {
         "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS, "one of " + ", ".join(LOG_LEVELS)),
     },
     # A line per job would repeat what the record says.
-    "loggers": {"procrastinate": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+    "loggers": {
+        "procrastinate": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

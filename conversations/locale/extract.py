@@ -35,7 +35,9 @@ def extract_template(
 ) -> Iterator[Any]:
     """Babel's extractor for Django's templates: what Django makes of them is read as Python."""
     source = templatize(file.read().decode(), origin=str(getattr(file, "name", "")))
-    yield from extract_python(io.BytesIO(source.encode()), keywords, comment_tags, {})
+    # What stands before a text is blanked out, and would be read as Python's indentation.
+    unindented = "\n".join(line.lstrip() for line in source.splitlines())
+    yield from extract_python(io.BytesIO(unindented.encode()), keywords, comment_tags, {})
 
 
 def collect() -> Catalog:
