@@ -23,7 +23,7 @@ STATES = ("received", "queued", "running", "completed", "failed", "cancelled", "
 MODES = ("plain", "stream", "deferred")
 SURFACES = ("openai", "azure", "imported")
 FEATURES = ("tool_calls", "audio", "image", "refusal")
-LACKING = ("model", "key", "user", "service_tier")
+LACKING = ("model", "key", "user", "service_tier", "usage", "cost")
 
 MAX_TEXT_LENGTH = 500
 """Characters of a text that is searched for."""
@@ -65,7 +65,8 @@ class RequestSearch:
     answered, else the one that was asked for). ``key`` holds beginnings of API keys, ``metadata`` the pairs that a
     record must all have. ``since`` (included) and ``until`` (not included) are moments of receipt, or a time before
     now such as ``24h`` (``m``, ``h``, ``d``, ``w``). ``q`` is looked for in what was said: all its words and "quoted
-    phrases", in any case. ``lacks`` names what a record is without: ``key``, ``user``, ``service_tier``, ``model``.
+    phrases", in any case. ``lacks`` names what a record is without: ``key``, ``user``, ``service_tier``, ``model``,
+    or what its answer is without: ``usage``, ``cost``.
     """
 
     state: tuple[str, ...] = ()
@@ -175,6 +176,10 @@ class RequestSearch:
             requests = requests.filter(Q(completion__isnull=True) | Q(completion__service_tier=""))
         if "model" in self.lacks:
             requests = requests.filter(_answered_by([""]))
+        if "usage" in self.lacks:
+            requests = requests.filter(completion__usage_source="missing")
+        if "cost" in self.lacks:
+            requests = requests.filter(completion__isnull=False, completion__cost__isnull=True)
         return requests
 
     def _apply_text[Rows: QuerySet[Any, Any]](self, requests: Rows, by_grams: bool) -> Rows:

@@ -64,7 +64,8 @@ _WORDS: Mapping[str, Mapping[str, Text]] = {
         "image": pgettext_lazy("has", "image"),
         "refusal": _("refusal"),
     },
-    "lacks": {name: LABELS[name] for name in ("model", "key", "user", "service_tier")},
+    "lacks": {name: LABELS[name] for name in ("model", "key", "user", "service_tier")}
+    | {"usage": _("Usage"), "cost": _("Cost")},
     "since": PERIODS,
 }
 

@@ -104,7 +104,8 @@ def usage_rows(
 def _is_rolled_up(search: RequestSearch) -> bool:
     """Whether the search asks only for what the rollups tell apart."""
     asked = {field.name for field in fields(search) if getattr(search, field.name) != field.default}
-    return search.sample is not True and asked - {"sample"} <= _ROLLED_UP
+    told_apart = asked - {"sample"} <= _ROLLED_UP and set(search.lacks) <= _LACKING_IN_ROLLUP.keys()
+    return search.sample is not True and told_apart
 
 
 def _has_whole_hours(zone: ZoneInfo, since: dt.datetime, until: dt.datetime) -> bool:

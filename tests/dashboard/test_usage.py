@@ -95,6 +95,7 @@ def _counted(records):
     return {
         "Requests": records.count(),
         "Failures": records.filter(state__in=["failed", "expired"]).count(),
+        "Usage missing": records.filter(completion__usage_source="missing").count(),
         "All tokens": known.get("total"),
         "Uncached input": known["prompt"] - known.get("cached", 0) - known.get("cache_write", 0)
         if has["input"]
@@ -180,12 +181,15 @@ class TestUsage:
         assert "No usage yet" in outsider.get("/usage/").content.decode()
 
     def test_missing_usage_is_not_zero_and_an_unknown_price_is_not_free(self, reader, project):
-        make_completed(project, response_body=make_response_body(usage=None, model="our-own"))
+        lacking = make_completed(project, response_body=make_response_body(usage=None, model="our-own"))
+        enrich_all()
         facts = {str(fact.label): fact for fact in reader.get("/usage/").context["review"].facts}
         assert facts["All tokens"].cell.text == "–"
         assert facts["Cost"].cell.text == "unknown"
         assert facts["Usage reported"].cell.text == "0 %"
         assert facts["Usage reported"].notes[0].text == "1 missing"
+        for note in (facts["Usage reported"].notes[0], facts["Cost"].notes[0]):
+            assert [row.pk for row in reader.get(note.address).context["conversations"]] == [lacking.pk]
 
     def test_a_known_price_names_its_list_and_its_date(self, reader, project):
         make_completed(project, response_body=_answer() | {"model": "gpt-4o-mini"})

@@ -82,6 +82,11 @@ def cells_of(names: Sequence[str], sums: UsageSums, search: RequestSearch, split
     return [_cell(name, sums, search, kinds) for name in names]
 
 
+def lacking(name: str, search: RequestSearch) -> str:
+    """The address of those among the records whose answers lack their ``usage`` or ``cost``."""
+    return records(replace(search, lacks=(*search.lacks, name)))
+
+
 def cost_words(sums: UsageSums) -> str:
     """What the records cost: a dash where nothing was answered, and never 0 for a price that nobody knows."""
     if sums.cost is None and sums.completions:
@@ -113,8 +118,7 @@ def _cell(name: str, sums: UsageSums, search: RequestSearch, kinds: Mapping[str,
         case "failures":
             return Cell(full(sums.failures), records(replace(search, state=FAILED)) if sums.failures else "")
         case "missing":
-            # No search tells answers without usage from the others.
-            return Cell(full(sums.missing))
+            return Cell(full(sums.missing), lacking("usage", search) if sums.missing else "")
         case "tokens":
             return Cell(full(all_tokens(sums.tokens)), here)
         case "cost":

@@ -14,6 +14,7 @@ from conversations.dashboard.usage.cells import (
     FAILED,
     Cell,
     cost_words,
+    lacking,
     longest_seconds,
     mean_seconds,
     records,
@@ -81,12 +82,13 @@ class Compared:
         return Cell(text, records(replace(self.search, state=FAILED))) if number else Cell("")
 
     def _unpriced(self) -> Cell:
-        return Cell(unpriced_words(self.now))
+        words = unpriced_words(self.now)
+        return Cell(words, lacking("cost", self.search) if words else "")
 
     def _missing(self) -> Cell:
         number = self.now.missing
         text = ngettext("%(count)s missing", "%(count)s missing", number) % {"count": full(number)}
-        return Cell(text) if number else Cell("")
+        return Cell(text, lacking("usage", self.search)) if number else Cell("")
 
     def _longest(self) -> Cell:
         seconds = longest_seconds(self.now)
