@@ -112,7 +112,12 @@ def _settled_choice(index: int, choice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unfold(completion: Mapping[str, Any], *, include_usage: bool) -> list[dict[str, Any]]:
-    """The chunks that a completion would have been streamed as.
+    """The chunks that a completion would have been streamed as, all at once: see ``unfolding``."""
+    return list(unfolding(completion, include_usage=include_usage))
+
+
+def unfolding(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[dict[str, Any]]:
+    """The chunks that a completion would have been streamed as, one by one: there may be as many as characters.
 
     Choices take turns, the lowest index first; keys of the completion that OpenAI does not have come with the
     last chunk of its last choice. With ``include_usage`` every chunk has a null ``usage`` and one more, without
@@ -122,15 +127,19 @@ def unfold(completion: Mapping[str, Any], *, include_usage: bool) -> list[dict[s
     base: dict[str, Any] = {key: completion[key] for key in shared if key in completion}
     base = {"object": CHUNK, "system_fingerprint": None} | base
     asked: dict[str, Any] = {"usage": None} if include_usage else {}
+    rest = {key: value for key, value in completion.items() if key not in {*base, "choices", "usage", "object"}}
     choices = sorted(completion["choices"], key=itemgetter("index"))
     turns = zip_longest(*map(_unfold_choice, choices))
-    chunks = [base | {"choices": [choice]} | asked for turn in turns for choice in turn if choice is not None]
-    rest = {key: value for key, value in completion.items() if key not in {*base, "choices", "usage", "object"}}
-    if chunks:
-        chunks[-1] |= rest
+    pieces = (choice for turn in turns for choice in turn if choice is not None)
+    chunk: dict[str, Any] | None = None
+    for choice in pieces:
+        if chunk is not None:
+            yield chunk
+        chunk = base | {"choices": [choice]} | asked
+    if chunk is not None:
+        yield chunk | rest
     if include_usage and completion.get("usage") is not None:
-        chunks.append(base | {"choices": [], "usage": completion["usage"]})
-    return chunks
+        yield base | {"choices": [], "usage": completion["usage"]}
 
 
 def _unfold_choice(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -34,14 +34,17 @@ def cut_message(message: Mapping[str, Any], logprobs: Mapping[str, Any] | None) 
 
 
 def _cut_other(key: str, value: Any) -> Iterator[Piece]:
-    pieces = _words(value) if isinstance(value, str) and key not in IDENTITIES else [value]
+    pieces = _words(value) if isinstance(value, str) and key not in IDENTITIES else iter([value])
     for piece in pieces:
         yield {key: piece}, None
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str) -> Iterator[str]:
     """A text in words with the space after them; an empty text is one piece."""
-    return _WORD.findall(text) or [text]
+    if not text:
+        yield text
+    for word in _WORD.finditer(text):
+        yield word.group()
 
 
 def _cut_text(key: str, value: Any, logprobs: Mapping[str, Any] | None) -> Iterator[Piece]:
@@ -86,7 +89,7 @@ def _cut_audio(audio: Any) -> Iterator[Piece]:
             yield {"audio": audio}, None
         return
     spoken, encoded = audio.get("transcript"), audio.get("data")
-    words = _words(spoken) if isinstance(spoken, str) else []
+    words = list(_words(spoken)) if isinstance(spoken, str) else []
     opening = {key: audio[key] for key in ("id", "transcript") if key in audio}
     yield {"audio": opening | ({"transcript": words[0]} if words else {})}, None
     for word in words[1:]:
@@ -100,5 +103,5 @@ def _cut_audio(audio: Any) -> Iterator[Piece]:
         yield {"audio": {key: value for key, value in audio.items() if key not in cut}}, None
 
 
-def _slices(text: str, length: int) -> list[str]:
-    return [text[start : start + length] for start in range(0, len(text), length)] or [text]
+def _slices(text: str, length: int) -> Iterator[str]:
+    return (text[start : start + length] for start in range(0, max(len(text), 1), length))

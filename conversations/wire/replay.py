@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conversations.wire.chunks import unfold
+from conversations.wire.chunks import unfolding
 from conversations.wire.json_door import encode, parse_answer
 from conversations.wire.sse import DONE, event
 
 
-def replayed_chunks(answer: bytes, *, include_usage: bool) -> list[dict[str, Any]]:
-    """The chunks of a completion's exact bytes; ``ValueError`` when they hold no choice.
+def replayed_chunks(answer: bytes, *, include_usage: bool) -> Iterator[dict[str, Any]]:
+    """The chunks of a completion's exact bytes; ``ValueError``, at once, when they hold no choice.
 
     With ``include_usage`` each has a null ``usage``, and one more after the others has the completion's own.
     """
@@ -22,7 +22,7 @@ def replayed_chunks(answer: bytes, *, include_usage: bool) -> list[dict[str, Any
     ]
     if not well_formed:
         raise ValueError("no choice to replay")
-    return unfold({**completion, "choices": well_formed}, include_usage=include_usage)
+    return unfolding({**completion, "choices": well_formed}, include_usage=include_usage)
 
 
 def replayed_events(answer: bytes, *, include_usage: bool) -> Iterator[bytes]:
@@ -31,7 +31,7 @@ def replayed_events(answer: bytes, *, include_usage: bool) -> Iterator[bytes]:
     return _events(chunks)
 
 
-def _events(chunks: list[dict[str, Any]]) -> Iterator[bytes]:
+def _events(chunks: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     for chunk in chunks:
         yield event(encode(chunk))
     yield DONE
