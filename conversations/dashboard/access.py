@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
@@ -20,7 +21,7 @@ from conversations.models import Project
 if TYPE_CHECKING:
     from conversations.querysets import ProjectQuerySet
 
-type View = Callable[..., HttpResponse]
+type View = Callable[..., HttpResponseBase]
 
 
 def private_page(view: View) -> View:
@@ -30,7 +31,7 @@ def private_page(view: View) -> View:
     """
 
     @wraps(view)
-    def in_own_zone(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+    def in_own_zone(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         with timezone.override(preference_of(request, "zone")):
             return view(request, *args, **kwargs)
 

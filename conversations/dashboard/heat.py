@@ -70,7 +70,9 @@ def _logprob_of(entry: object) -> float | None:
     match entry:
         case {"token": str(), "logprob": bool()}:
             return None
-        case {"token": str(), "logprob": int() | float() as value} if not math.isnan(value):
+        case {"token": str(), "logprob": float() as value} if math.isnan(value):
+            return None
+        case {"token": str(), "logprob": int() | float() as value}:
             return float(max(min(value, 0), -1_000_000))
     return None
 

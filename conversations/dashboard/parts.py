@@ -15,7 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from conversations.dashboard.json_tree import parse_json
-from conversations.dashboard.rendering import coloured_json, is_readable_markdown, markdown, visible
+from conversations.dashboard.rendering import coloured_json, is_colourable, is_readable_markdown, markdown, visible
 from conversations.wire.json_door import encode
 
 MAX_SHOWN_TEXT = 128 * 1024
@@ -61,7 +61,7 @@ class RenderBudget:
         if len(text) > self.left:
             return None
         part = None
-        if len(text) <= MAX_RENDERED_JSON and _is_json(text):
+        if len(text) <= MAX_RENDERED_JSON and is_colourable(text) and _is_json(text):
             part = Part("coloured", coloured_json(text))
         elif as_markdown and is_readable_markdown(text):
             part = Part("markdown", markdown(text))

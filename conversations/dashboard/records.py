@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from conversations.dashboard.charts import Segment, token_segments
@@ -13,7 +14,7 @@ from conversations.dashboard.fields import DEFERRED_FIELDS, STORED_FIELDS, Field
 from conversations.dashboard.json_tree import Opened, open_node, parse_json
 from conversations.dashboard.parts import RenderBudget
 from conversations.dashboard.reasons import reason_in_words
-from conversations.dashboard.rendering import MAX_COLOURED_JSON, coloured_json, visible
+from conversations.dashboard.rendering import coloured_json, is_colourable, visible
 from conversations.dashboard.timeline import Step, timeline_of
 from conversations.dashboard.turns import Turn, turns_of
 from conversations.errors import DaehwaError
@@ -26,6 +27,9 @@ from conversations.wire.replay import replayed_chunks
 MAX_SHOWN_JSON = 256 * 1024
 """Longest JSON, in characters, that a page shows; longer ones show their beginning and a download."""
 
+
+MAX_CHUNKS = 500
+"""Most chunks of a replay that a page lists; the download has them all."""
 
 MAX_CHUNK_LENGTH = 500
 """Longest delta, in characters, that a list of chunks shows."""
@@ -52,10 +56,10 @@ class ExactJson:
         """Whether the text is only the beginning."""
         return self.size > MAX_SHOWN_JSON
 
-    @property
+    @cached_property
     def coloured(self) -> str | None:
-        """The text indented and coloured, or None when it is too long for that."""
-        return coloured_json(self.text) if self.size <= MAX_COLOURED_JSON else None
+        """The text indented and coloured, or None when it is too much for that."""
+        return coloured_json(self.text) if not self.is_cut and is_colourable(self.text) else None
 
     @property
     def digest(self) -> str:
@@ -142,12 +146,17 @@ class Record:
 
     @cached_property
     def chunks(self) -> list[Chunk]:
-        """The answer as the chunks of the stream that it would have been; none where it cannot be one."""
+        """The answer as the first chunks of the stream that it would have been; none where it cannot be one."""
         try:
-            chunks = replayed_chunks(self.response_body, include_usage=True) if self.is_ready else []
+            chunks = replayed_chunks(self.response_body if self.is_ready else b"", include_usage=True)
         except ValueError:
             return []
-        return [_chunk(number, members) for number, members in enumerate(chunks, 1)]
+        return [_chunk(number, members) for number, members in enumerate(islice(chunks, MAX_CHUNKS), 1)]
+
+    @property
+    def has_all_chunks(self) -> bool:
+        """Whether the stream ends within those chunks."""
+        return len(self.chunks) < MAX_CHUNKS
 
     @cached_property
     def segments(self) -> list[Segment]:

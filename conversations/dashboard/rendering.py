@@ -28,6 +28,9 @@ MAX_COLOURED_JSON = 64 * 1024
 _MAX_MARKS = 1_500
 """Most brackets or emphasis marks in a message: markdown-it's time grows with their square."""
 
+_MAX_MEMBERS = 4_000
+"""Most brackets and commas in a JSON text that is coloured: each of them makes a line and several elements."""
+
 _MAX_INDENT = 40
 _OPENING, _CLOSING = ("{", "["), ("}", "]")
 _MARKS = (*_OPENING, *_CLOSING, ",", ":")
@@ -109,10 +112,15 @@ def markdown(text: str) -> SafeString:
     return mark_safe(_CLEANER.clean(_MARKDOWN.render(visible(text))))  # noqa: S308 - cleaned by the allowlist
 
 
+def is_colourable(text: str) -> bool:
+    """Whether a JSON text can be indented and coloured and still make a page of reasonable size."""
+    return len(text) <= MAX_COLOURED_JSON and text.count("[") + text.count("{") + text.count(",") <= _MAX_MEMBERS
+
+
 def coloured_json(text: str) -> SafeString:
     """A JSON text, indented, its keys, strings and words in spans. Numbers and escapes stay as they are spelled.
 
-    Takes anything, also what is not quite JSON. Longer than ``MAX_COLOURED_JSON`` is the caller's mistake.
+    Takes anything, also what is not quite JSON. The caller has asked ``is_colourable``.
     """
     pieces: list[tuple[str, str]] = []
     depth = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from conversations.dashboard.access import go_to, private_page, projects_of
@@ -143,6 +144,11 @@ def show_miss(request: HttpRequest, an_id: str) -> HttpResponse:
 def download(content: bytes, media_type: str, name: str, *, is_attachment: bool = True) -> HttpResponse:
     """Bytes of a stranger: never shown as a page of ours, whatever they are."""
     response = HttpResponse(content, content_type=media_type)
+    return hand_out(response, name, is_attachment=is_attachment)
+
+
+def hand_out[Response: HttpResponseBase](response: Response, name: str, *, is_attachment: bool = True) -> Response:
+    """The same response, to be kept under this name and never to be taken for a page."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
     response["Content-Disposition"] = f'{"attachment" if is_attachment else "inline"}; filename="{safe}"'
     response["X-Content-Type-Options"] = "nosniff"
