@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from conversations.dashboard.amounts import full, money
-from conversations.dashboard.hits import Piece
+from conversations.dashboard.browse.hits import Piece
 from conversations.models import ChatRequest
 
 register = template.Library()

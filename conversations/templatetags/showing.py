@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 
 from conversations.dashboard.periods import COMMON_ZONES
 from conversations.dashboard.preferences import preference_of
-from conversations.dashboard.rendering import visible as make_visible
+from conversations.dashboard.reading.rendering import visible as make_visible
 
 register = template.Library()
 

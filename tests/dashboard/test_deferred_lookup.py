@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from conversations.dashboard.fields import DEFERRED_FIELDS
+from conversations.dashboard.reading.fields import DEFERRED_FIELDS
 from conversations.dashboard.views.lookup import poll_interval
 from conversations.models import ChatRequest
 from tests.dashboard.conftest import HTMX

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from conversations.dashboard.json_tree import PAGE_LENGTH, open_node, parse_json
+from conversations.dashboard.reading.json_tree import PAGE_LENGTH, open_node, parse_json
 from conversations.models import Body
 from tests.factories import make_completed, make_request_body
 

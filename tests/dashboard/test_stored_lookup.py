@@ -2,7 +2,7 @@
 
 import pytest
 
-from conversations.dashboard.fields import STORED_FIELDS
+from conversations.dashboard.reading.fields import STORED_FIELDS
 from tests.factories import make_completed, make_request_body, make_response_body
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversations.dashboard.rendering import coloured_json, is_readable_markdown, markdown, visible
+from conversations.dashboard.reading.rendering import coloured_json, is_readable_markdown, markdown, visible
 
 ATTACKS = [
     "<script>alert(1)</script>",

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext, pgettext_lazy
 
 from conversations.dashboard.periods import Bucket, Step
-from conversations.dashboard.rendering import visible
+from conversations.dashboard.reading.rendering import visible
 from conversations.models import ChatRequest
 
 if TYPE_CHECKING:

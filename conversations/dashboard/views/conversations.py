@@ -10,10 +10,10 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from conversations.dashboard.access import private_page, projects_of, wants_fragment
-from conversations.dashboard.browsing import Browsing
-from conversations.dashboard.histogram import count_volume
-from conversations.dashboard.hits import read_hits
-from conversations.dashboard.records import Record
+from conversations.dashboard.browse.browsing import Browsing
+from conversations.dashboard.browse.histogram import count_volume
+from conversations.dashboard.browse.hits import read_hits
+from conversations.dashboard.reading.records import Record
 from conversations.dashboard.views.lookup import poll_interval
 from conversations.dashboard.views.saved_views import views_for
 from conversations.errors import BadRequestError, NotFoundError

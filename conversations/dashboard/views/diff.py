@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from conversations.dashboard.access import private_page, projects_of
-from conversations.dashboard.diffs import diff_of
-from conversations.dashboard.records import Record
+from conversations.dashboard.reading.diffs import diff_of
+from conversations.dashboard.reading.records import Record
 from conversations.services.looking_up import Miss, explain_miss, find_by_any_id
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from conversations.dashboard.access import projects_of
-from conversations.dashboard.browsing import Browsing
+from conversations.dashboard.browse.browsing import Browsing
 from conversations.errors import BadRequestError
 from conversations.services.exporting import Format, export_requests
 

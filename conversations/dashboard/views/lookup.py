@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from conversations.dashboard.access import go_to, private_page, projects_of, wants_fragment
-from conversations.dashboard.records import Record
+from conversations.dashboard.reading.records import Record
 from conversations.models import ChatRequest
 from conversations.services.looking_up import LookupResult, explain_miss, find_by_any_id
 

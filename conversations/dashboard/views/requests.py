@@ -7,12 +7,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from conversations.dashboard.access import go_to, private_page, projects_of
-from conversations.dashboard.copying import FORMS, copied_as, record_json
-from conversations.dashboard.json_tree import Opened
-from conversations.dashboard.parts import attachment_bytes, media_type_of
 from conversations.dashboard.preferences import preference_of
-from conversations.dashboard.records import Record
-from conversations.dashboard.threads import Thread, thread_of
+from conversations.dashboard.reading.copying import FORMS, copied_as, record_json
+from conversations.dashboard.reading.json_tree import Opened
+from conversations.dashboard.reading.parts import attachment_bytes, media_type_of
+from conversations.dashboard.reading.records import Record
+from conversations.dashboard.reading.threads import Thread, thread_of
 from conversations.dashboard.views.lookup import address_of, show_matches
 from conversations.errors import NotFoundError
 from conversations.models import ChatRequest

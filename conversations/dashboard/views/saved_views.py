@@ -9,8 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from conversations.dashboard.browsing import Browsing
-from conversations.dashboard.filters import BUILT_IN, Text
+from conversations.dashboard.browse.browsing import Browsing
+from conversations.dashboard.browse.filters import BUILT_IN, Text
 from conversations.errors import BadRequestError, NotFoundError
 from conversations.services.saved_views import delete_view, list_views, save_view
 

@@ -17,7 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from conversations.dashboard.rendering import visible
+from conversations.dashboard.reading.rendering import visible
 from conversations.wire.json_door import encode
 
 type Words = str | Promise

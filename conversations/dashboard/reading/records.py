@@ -10,13 +10,20 @@ from itertools import islice
 from typing import Any
 
 from conversations.dashboard.charts import Segment, token_segments
-from conversations.dashboard.fields import DEFERRED_FIELDS, STORED_FIELDS, Field, FieldRow, documented_rows, other_rows
-from conversations.dashboard.json_tree import Opened, open_node, parse_json
-from conversations.dashboard.parts import RenderBudget
-from conversations.dashboard.reasons import reason_in_words
-from conversations.dashboard.rendering import coloured_json, is_colourable, visible
-from conversations.dashboard.timeline import Step, timeline_of
-from conversations.dashboard.turns import Turn, turns_of
+from conversations.dashboard.reading.fields import (
+    DEFERRED_FIELDS,
+    STORED_FIELDS,
+    Field,
+    FieldRow,
+    documented_rows,
+    other_rows,
+)
+from conversations.dashboard.reading.json_tree import Opened, open_node, parse_json
+from conversations.dashboard.reading.parts import RenderBudget
+from conversations.dashboard.reading.reasons import reason_in_words
+from conversations.dashboard.reading.rendering import coloured_json, is_colourable, visible
+from conversations.dashboard.reading.timeline import Step, timeline_of
+from conversations.dashboard.reading.turns import Turn, turns_of
 from conversations.errors import DaehwaError
 from conversations.models import Attempt, ChatRequest, Completion
 from conversations.services.looking_up import read_body

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import F, TextField, Value
 from django.db.models.functions import Greatest, Lower, StrIndex, Substr
 
-from conversations.dashboard.rendering import visible
+from conversations.dashboard.reading.rendering import visible
 from conversations.models import ChatRequest, SearchText
 from conversations.search import RequestSearch
 from conversations.wire.grams import marks

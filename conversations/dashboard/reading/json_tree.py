@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from conversations.dashboard.rendering import visible
+from conversations.dashboard.reading.rendering import visible
 
 PAGE_LENGTH = 100
 """How many members of an object or array are shown at a time."""

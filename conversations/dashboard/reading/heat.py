@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conversations.dashboard.rendering import visible
+from conversations.dashboard.reading.rendering import visible
 
 MAX_TOKENS = 1_000
 """Most tokens of a choice that are shown."""

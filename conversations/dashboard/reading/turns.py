@@ -9,10 +9,10 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from conversations.dashboard.fields import MAX_CHOICES, finish_reason_in_words
-from conversations.dashboard.heat import Heat, heat_of
-from conversations.dashboard.parts import Part, RenderBudget, content_parts, json_part, sound_part, text_part
-from conversations.dashboard.rendering import visible
+from conversations.dashboard.reading.fields import MAX_CHOICES, finish_reason_in_words
+from conversations.dashboard.reading.heat import Heat, heat_of
+from conversations.dashboard.reading.parts import Part, RenderBudget, content_parts, json_part, sound_part, text_part
+from conversations.dashboard.reading.rendering import visible
 from conversations.wire.json_door import encode
 
 type Words = str | Promise

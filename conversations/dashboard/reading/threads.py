@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from conversations.dashboard.parts import RenderBudget
-from conversations.dashboard.records import Record
-from conversations.dashboard.turns import Turn, turns_of
+from conversations.dashboard.reading.parts import RenderBudget
+from conversations.dashboard.reading.records import Record
+from conversations.dashboard.reading.turns import Turn, turns_of
 from conversations.models import ChatRequest, Project
 from conversations.services.threads import list_thread
 

@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from conversations.dashboard.browsing import Browsing
+from conversations.dashboard.browse.browsing import Browsing
 from conversations.dashboard.charts import Bar, Chart, stacked_bars
 
 KINDS: Mapping[str, str | Promise] = {

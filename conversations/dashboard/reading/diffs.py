@@ -15,10 +15,10 @@ from typing import Any, Literal
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from conversations.dashboard.parts import Part
-from conversations.dashboard.records import Record
-from conversations.dashboard.rendering import visible
-from conversations.dashboard.turns import Turn
+from conversations.dashboard.reading.parts import Part
+from conversations.dashboard.reading.records import Record
+from conversations.dashboard.reading.rendering import visible
+from conversations.dashboard.reading.turns import Turn
 from conversations.wire.json_door import encode
 
 MAX_LINES = 800

@@ -14,8 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from conversations.dashboard.json_tree import parse_json
-from conversations.dashboard.rendering import coloured_json, is_colourable, is_readable_markdown, markdown, visible
+from conversations.dashboard.reading.json_tree import parse_json
+from conversations.dashboard.reading.rendering import (
+    coloured_json,
+    is_colourable,
+    is_readable_markdown,
+    markdown,
+    visible,
+)
 from conversations.wire.json_door import encode
 
 MAX_SHOWN_TEXT = 128 * 1024

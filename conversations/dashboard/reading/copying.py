@@ -16,9 +16,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from conversations.dashboard.records import Record
-from conversations.dashboard.rendering import INVISIBLE, visible
-from conversations.dashboard.turns import ROLES
+from conversations.dashboard.reading.records import Record
+from conversations.dashboard.reading.rendering import INVISIBLE, visible
+from conversations.dashboard.reading.turns import ROLES
 from conversations.models import ChatRequest
 from conversations.wire.azure import KNOWN_PARAMETERS
 from conversations.wire.json_door import encode, showable

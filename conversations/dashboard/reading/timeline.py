@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from conversations.dashboard.reasons import reason_in_words
+from conversations.dashboard.reading.reasons import reason_in_words
 from conversations.models import Attempt, ChatRequest
 
 _STEPS = (

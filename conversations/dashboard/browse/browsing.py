@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from conversations.dashboard.filters import LABELS, MULTIPLE, PERIODS, Text, cleaned, label_of, words_of
+from conversations.dashboard.browse.filters import LABELS, MULTIPLE, PERIODS, Text, cleaned, label_of, words_of
 from conversations.search import RequestSearch
 
 _FIELDS: tuple[tuple[str, str, Text], ...] = (

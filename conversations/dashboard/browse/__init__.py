@@ -1,0 +1,1 @@
+"""The list of conversations: its address, filters, chips, facets, histogram and marked hits."""
