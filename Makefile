@@ -17,7 +17,7 @@ up: $(VENV)/.synced-up ## Start everything (make up ARGS="--port 9000")
 	@exec $(RUN) manage.py up $(ARGS)
 
 test: $(VENV)/.synced-test lint ## Run the whole suite, on two processes
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.synced-test
 	$(VENV)/bin/ruff check .
