@@ -16,8 +16,8 @@ sync = $(VENV)/bin/uv pip sync --quiet --require-hashes $(1) && $(VENV)/bin/uv p
 up: $(VENV)/.synced-up ## Start everything (make up ARGS="--port 9000")
 	@exec $(RUN) manage.py up $(ARGS)
 
-test: $(VENV)/.synced-test lint ## Run the whole suite, on two processes
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.synced-test lint ## Run the whole suite, on three processes: much of it waits
+	$(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.synced-test
 	$(VENV)/bin/ruff check .
