@@ -12,6 +12,7 @@ from django.db.models import Count, F, Max
 from conversations.ids import candidates
 from conversations.models import ChatRequest, Completion, Project
 from conversations.querysets import ChatRequestQuerySet
+from conversations.services.exporting import defused
 from conversations.services.looking_up import MatchedOn
 from conversations.wire.json_door import showable
 
@@ -38,7 +39,6 @@ CSV_COLUMNS = (
 _MAX_CANDIDATES = 8
 _MAX_CALLS = 1_000
 _SEPARATORS = re.compile(r"[\s,;]+")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def bulk_csv(result: BulkResult) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
-    writer.writerows([_defused(cell) for cell in _cells(row)] for row in result.rows)
+    writer.writerows(
+        [(defused(cell) if isinstance(cell, str) else cell) for cell in _cells(row)] for row in result.rows
+    )
     return file.getvalue()
 
 
@@ -190,7 +192,3 @@ def _cells(row: BulkRow) -> list[object]:
         *("" if count is None else count for count in tokens),
         row.times,
     ]
-
-
-def _defused(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -100,12 +100,16 @@ def _record(request: ChatRequest) -> dict[str, Any]:
     return record
 
 
+def defused(text: str) -> str:
+    """The text as a cell of a CSV: where a spreadsheet would run it, an apostrophe says that it is text."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
 def _cell(value: object) -> str:
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False) if value else ""
     text = "" if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
-    # A spreadsheet would run it; the apostrophe says that it is text.
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return defused(text)
 
 
 def _csv_lines(rows: Iterable[list[str]]) -> str:

@@ -10,10 +10,10 @@ from typing import Any, cast
 from conversations.dashboard.usage.cells import records
 from conversations.dashboard.usage.query import UsageQuery
 from conversations.models import Project
+from conversations.services.exporting import defused
 from conversations.services.pricing import PRICE_VERSION
 from conversations.services.usage import TOKEN_COLUMNS, Group, UsageReport, UsageRow, UsageSums, sum_usage
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _COUNTS = ("requests", "failures", "completions", "missing", "unpriced")
 
 
@@ -94,5 +94,4 @@ def _named(sums: UsageSums) -> dict[str, Any]:
 
 def _cell(value: object) -> str:
     text = "" if value is None else f"{value:f}" if hasattr(value, "as_tuple") else str(value)
-    # A spreadsheet would run it; the apostrophe says that it is text.
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return defused(text)
